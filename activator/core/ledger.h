@@ -1,0 +1,106 @@
+/*
+ * Inside the ledger: what the files of activator/core/ share of a service. Nobody else includes it.
+ *
+ *   service.c  the interface: requests, grants, decisions
+ *   match.c    who gets a place at which pod
+ *   pods.c     the pods' states and failures
+ *   questions.c  when a pod is asked whether it is ready or idle, and what the answers mean
+ *   scale.c    how many pods, and which ones go
+ */
+#ifndef SLOTGATE_ACTIVATOR_CORE_LEDGER_H
+#define SLOTGATE_ACTIVATOR_CORE_LEDGER_H
+
+#include "activator/core/service.h"
+#include "base/map.h"
+#include "base/table.h"
+
+#define NEVER INT64_MAX
+
+struct service {
+	const struct service_config *config;
+	const struct service_observer *observer;
+	void *observer_arg;
+	bool scalable;
+	bool closed;
+
+	/* Requests. */
+	struct list queue;	  /* tickets that wait for a slot, by order */
+	struct list pass_queue;	  /* tickets that wait for any pod, by order */
+	struct list refused;	  /* tickets to be told */
+	int64_t uploading, waiting, waiting_passes;
+	uint64_t last_order;
+	bool match_due;		  /* something changed that may let a ticket go */
+	uint64_t reserved_pod;	  /* runs empty for an exclusive ticket; 0 = none */
+
+	/* Pods and slots. */
+	struct list pods[POD_STATES];
+	int64_t pod_counts[POD_STATES];
+	int64_t slot_counts[SLOT_STATES];
+	int64_t passes;
+	int64_t free_places;	  /* of the pods in POD_READY */
+	struct map pod_names;
+	struct table pod_ids, slot_ids;
+	struct heap pod_timers;
+	uint64_t last_tenure, last_question;
+	int64_t warm_us;	  /* since when there has been a pod to grant */
+
+	/* Decisions to hand out. */
+	struct list questions, removals, forgotten;
+	bool scale_due;
+	bool applying;		  /* in the middle of scale_apply */
+
+	/* Scale. */
+	struct autoscaler autoscaler;
+	int64_t replicas;	  /* as told to the provider */
+	int64_t scaling_failed_until_us; /* 0: it works */
+	char scaling_reason[256];
+
+	/* What is known of times, for estimates; 0: nothing yet. */
+	int64_t service_time_us, cold_start_us;
+};
+
+/* pods.c */
+void pod_move(struct service *, struct pod *, enum pod_state, int64_t now_us);
+void pod_open(struct service *, struct pod *, int64_t now_us); /* READY or FULL, last used first */
+void pod_settle(struct service *, struct pod *, int64_t now_us); /* where its slots put it; one
+								    that is absent and idle is freed */
+void pod_fail(struct service *, struct pod *, const char *kind, int64_t now_us);
+void pod_is_away(struct service *, struct pod *, int64_t now_us); /* nothing listens there */
+void pod_is_ready(struct service *, struct pod *, int64_t now_us);
+void pod_free(struct service *, struct pod *);
+int64_t pod_capacity(const struct service *);
+void pods_resize(struct service *, int64_t now_us); /* containerConcurrency has changed */
+void pods_free(struct service *);
+bool service_is_cold(const struct service *); /* no pod is open to grants */
+
+/* questions.c */
+void pod_watch(struct service *, struct pod *, int64_t now_us); /* sets its timer anew */
+void pods_hurry(struct service *, int64_t now_us); /* somebody waits: probe faster */
+void pod_doubt(struct service *, struct pod *, int64_t now_us); /* asks anew whether it is idle */
+void pods_trust(struct service *, int64_t now_us); /* no idle check is named any more */
+void pod_is_known_idle(struct service *, struct pod *, int64_t now_us);
+void pods_tick(struct service *, int64_t now_us);
+bool pods_next_question(struct service *, int64_t now_us, struct decision *);
+
+/* service.c */
+struct slot *slot_new(struct service *, struct pod *, const struct ticket *, int64_t now_us);
+void slot_move(struct service *, struct slot *, enum slot_state, int64_t now_us);
+/* `forget`: its job is told that nobody waits for the pod's answer any more. */
+void slot_free(struct service *, struct slot *, bool forget, int64_t now_us);
+void ticket_leave(struct service *, struct ticket *, int64_t now_us); /* it waits no longer */
+void service_observe(struct service *, int64_t now_us);
+void service_learn_cold_start(struct service *, int64_t took_us);
+
+/* match.c */
+struct ticket *match(struct list *tickets, const struct pod *);
+bool match_next(struct service *, int64_t now_us, struct decision *);
+void match_unreserve(struct service *, uint64_t ticket); /* no pod runs empty for it any more */
+
+/* scale.c */
+void scale_tick(struct service *, int64_t now_us);
+void scale_wake(struct service *, int64_t now_us); /* something waits and no pod is ready */
+void scale_apply(struct service *, int64_t now_us); /* pods have come or gone */
+void scale_remove(struct service *, struct pod *, int64_t now_us);
+bool scale_next_removal(struct service *, struct decision *);
+
+#endif

@@ -1,0 +1,142 @@
+/* Who gets a place at which pod: the one place where a slot is given away. */
+#include "activator/core/ledger.h"
+
+/* --- tickets that take slots --- */
+
+static int64_t places_needed(const struct ticket *t, const struct pod *p)
+{
+	return t->kind == TICKET_EXCLUSIVE ? p->capacity : 1;
+}
+
+static bool is_eligible(const struct ticket *t, const struct pod *p)
+{
+	/* Those before the exclusive ticket that it runs empty for may still go there. */
+	return places_needed(t, p) <= pod_free_places(p) &&
+	       (!p->reserved_for || t->id <= p->reserved_for) && !ticket_skips(t, p->tenure);
+}
+
+/*
+ * The ticket that goes to this pod next, or NULL: the first in order that is eligible for it. All
+ * but a few are eligible for every pod with room, so this looks at the first one or two.
+ */
+struct ticket *match(struct list *tickets, const struct pod *p)
+{
+	LIST_EACH(t, tickets, struct ticket, link)
+		if (is_eligible(t, p))
+			return t;
+	return NULL;
+}
+
+static struct pod *reserved_pod(struct service *s)
+{
+	return table_get(&s->pod_ids, s->reserved_pod);
+}
+
+void match_unreserve(struct service *s, uint64_t ticket)
+{
+	struct pod *p = reserved_pod(s);
+	if (!p || p->reserved_for != ticket)
+		return;
+	p->reserved_for = 0;
+	s->reserved_pod = 0;
+	s->match_due = true;
+}
+
+/* The first ticket wants a whole pod and none is empty: let the least busy one run empty, or it
+ * would wait for ever behind the small ones that fit in between. */
+static void reserve(struct service *s)
+{
+	struct ticket *t = list_is_empty(&s->queue) ? NULL
+						    : LIST_FIRST(&s->queue, struct ticket, link);
+	struct pod *least = NULL;
+	if (!t || t->kind != TICKET_EXCLUSIVE || reserved_pod(s))
+		return;
+	const enum pod_state open[] = {POD_READY, POD_FULL};
+	for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++)
+		LIST_EACH(p, &s->pods[open[i]], struct pod, link)
+			if (!ticket_skips(t, p->tenure) && (!least || p->used < least->used))
+				least = p;
+	if (!least)
+		return;
+	least->reserved_for = t->id;
+	s->reserved_pod = least->id;
+}
+
+/* --- tickets that pass beside the slots --- */
+
+static bool may_pass(const struct service *s, const struct ticket *t, const struct pod *p)
+{
+	return (p->state == POD_READY || p->state == POD_FULL) &&
+	       p->passes < s->config->pass_through.max_requests_per_pod &&
+	       !ticket_skips(t, p->tenure);
+}
+
+static struct pod *pod_to_pass(struct service *s, const struct ticket *t)
+{
+	struct pod *preferred = table_get(&s->pod_ids, t->prefer_pod);
+	if (preferred && may_pass(s, t, preferred))
+		return preferred;
+	const enum pod_state open[] = {POD_READY, POD_FULL};
+	for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++)
+		LIST_EACH(p, &s->pods[open[i]], struct pod, link)
+			if (may_pass(s, t, p))
+				return p;
+	return NULL;
+}
+
+/* --- granting --- */
+
+static bool grant(struct service *s, struct pod *p, struct ticket *t, int64_t now_us,
+		  struct decision *d)
+{
+	ticket_leave(s, t, now_us);
+	const struct slot *slot = slot_new(s, p, t, now_us);
+	if (!slot) {
+		t->refusal = REFUSAL_NO_MEMORY;
+		*d = (struct decision){.kind = DECIDE_REFUSE, .ticket = t, .owner = t->owner};
+		return true;
+	}
+	pod_open(s, p, now_us);
+	service_observe(s, now_us);
+	*d = (struct decision){.kind = DECIDE_GRANT,
+			       .ticket = t,
+			       .owner = t->owner,
+			       .grant = slot->id,
+			       .pod = p->id};
+	return true;
+}
+
+static bool grant_slot(struct service *s, int64_t now_us, struct decision *d)
+{
+	if (list_is_empty(&s->queue))
+		return false;
+	LIST_EACH(p, &s->pods[POD_READY], struct pod, link) {
+		struct ticket *t = match(&s->queue, p);
+		if (t)
+			return grant(s, p, t, now_us, d);
+	}
+	reserve(s);
+	return false;
+}
+
+static bool grant_pass(struct service *s, int64_t now_us, struct decision *d)
+{
+	LIST_EACH(t, &s->pass_queue, struct ticket, link) {
+		struct pod *p = pod_to_pass(s, t);
+		if (p)
+			return grant(s, p, t, now_us, d);
+		if (t->attempts == 0)
+			break; /* it would take any, so the next one finds none either */
+	}
+	return false;
+}
+
+bool match_next(struct service *s, int64_t now_us, struct decision *d)
+{
+	if (!s->match_due || s->closed)
+		return false;
+	if (grant_slot(s, now_us, d) || grant_pass(s, now_us, d))
+		return true;
+	s->match_due = false;
+	return false;
+}

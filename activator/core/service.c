@@ -1,0 +1,603 @@
+/* The ledger's interface: requests, grants and decisions. */
+#include "activator/core/service.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "activator/core/ledger.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+/* What a job is taken to last before any has ended, for estimates only. */
+static const int64_t UNKNOWN_SERVICE_US = 10 * US_PER_S;
+static const int64_t UNKNOWN_COLD_START_US = 30 * US_PER_S;
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+struct service *service_new(const struct service_config *config, bool scalable,
+			    const struct service_observer *observer, void *arg, int64_t now_us)
+{
+	struct service *s = mem_zalloc(sizeof(*s));
+	if (!s)
+		return NULL;
+	if (!autoscaler_init(&s->autoscaler, &config->autoscaling, config->container_concurrency,
+			     now_us)) {
+		mem_free(s);
+		return NULL;
+	}
+	s->config = config;
+	s->observer = observer;
+	s->observer_arg = arg;
+	s->scalable = scalable;
+	list_init(&s->queue);
+	list_init(&s->pass_queue);
+	list_init(&s->refused);
+	list_init(&s->questions);
+	list_init(&s->removals);
+	list_init(&s->forgotten);
+	for (int i = 0; i < POD_STATES; i++)
+		list_init(&s->pods[i]);
+	map_init(&s->pod_names);
+	table_init(&s->pod_ids);
+	table_init(&s->slot_ids);
+	heap_init(&s->pod_timers);
+	s->warm_us = now_us;
+	return s;
+}
+
+void service_free(struct service *s)
+{
+	assert(list_is_empty(&s->queue) && list_is_empty(&s->pass_queue));
+	pods_free(s);
+	LIST_EACH(slot, &s->forgotten, struct slot, link)
+		mem_free(slot);
+	autoscaler_release(&s->autoscaler);
+	map_release(&s->pod_names);
+	table_release(&s->pod_ids);
+	table_release(&s->slot_ids);
+	heap_release(&s->pod_timers);
+	mem_free(s);
+}
+
+void service_configure(struct service *s, const struct service_config *config, int64_t now_us)
+{
+	bool resized = config->container_concurrency != s->config->container_concurrency;
+	s->config = config;
+	/* Without memory for another window the old one goes on: nothing is lost by that. */
+	autoscaler_configure(&s->autoscaler, &config->autoscaling, config->container_concurrency,
+			     now_us);
+	for (int i = 0; i < POD_STATES; i++)
+		LIST_EACH(p, &s->pods[i], struct pod, link)
+			pod_watch(s, p, now_us);
+	if (resized)
+		pods_resize(s, now_us);
+	if (config->idle.kind == CHECK_NONE)
+		pods_trust(s, now_us);
+	s->match_due = true;
+	scale_tick(s, now_us);
+}
+
+/* --- slots ----------------------------------------------------------------------------------- */
+
+/* What the autoscaler sees: all that works or waits. A quarantined slot works for nobody. */
+void service_observe(struct service *s, int64_t now_us)
+{
+	int64_t busy = s->slot_counts[SLOT_GRANTED] + s->slot_counts[SLOT_WORKING] +
+		       s->slot_counts[SLOT_DRAINING] + s->slot_counts[SLOT_CONFIRMING];
+	autoscaler_observe(&s->autoscaler, (double)(busy + s->waiting), now_us);
+}
+
+static void count_slot(struct service *s, struct slot *slot, int by)
+{
+	if (slot->is_pass)
+		return;
+	slot->pod->slot_counts[slot->state] += by;
+	s->slot_counts[slot->state] += by;
+}
+
+/* Changes what a pod has in use, and with it what may be granted. */
+static void use_places(struct service *s, struct pod *p, int64_t by)
+{
+	p->used += by;
+	if (p->state == POD_READY)
+		s->free_places -= by;
+}
+
+struct slot *slot_new(struct service *s, struct pod *p, const struct ticket *t, int64_t now_us)
+{
+	struct slot *slot = mem_zalloc(sizeof(*slot));
+	if (!slot)
+		return NULL;
+	slot->id = table_add(&s->slot_ids, slot);
+	if (!slot->id) {
+		mem_free(slot);
+		return NULL;
+	}
+	slot->pod = p;
+	slot->owner = t->owner;
+	slot->since_us = slot->granted_us = now_us;
+	slot->is_pass = t->kind == TICKET_PASS;
+	slot->is_exclusive = t->kind == TICKET_EXCLUSIVE;
+	slot->freed_by_idle = t->freed_by_idle && !slot->is_pass;
+	slot->weight = slot->is_pass ? 0 : slot->is_exclusive ? p->capacity : 1;
+	slot->state = SLOT_GRANTED;
+	list_push_back(&p->slots[SLOT_GRANTED], &slot->link);
+	count_slot(s, slot, 1);
+	use_places(s, p, slot->weight);
+	p->passes += slot->is_pass;
+	s->passes += slot->is_pass;
+	s->observer->slot_moved(s->observer_arg, slot, SLOT_STATES);
+	return slot;
+}
+
+void slot_move(struct service *s, struct slot *slot, enum slot_state to, int64_t now_us)
+{
+	enum slot_state from = slot->state;
+	if (from == to)
+		return;
+	list_remove(&slot->link);
+	count_slot(s, slot, -1);
+	slot->state = to;
+	slot->since_us = now_us;
+	count_slot(s, slot, 1);
+	list_push_back(&slot->pod->slots[to], &slot->link);
+	s->observer->slot_moved(s->observer_arg, slot, from);
+	service_observe(s, now_us);
+}
+
+void slot_free(struct service *s, struct slot *slot, bool forget, int64_t now_us)
+{
+	struct pod *p = slot->pod;
+	list_remove(&slot->link);
+	count_slot(s, slot, -1);
+	use_places(s, p, -slot->weight);
+	p->passes -= slot->is_pass;
+	s->passes -= slot->is_pass;
+	table_remove(&s->slot_ids, slot->id);
+	s->observer->slot_freed(s->observer_arg, slot, now_us);
+	slot->pod = NULL;
+	if (forget)
+		list_push_back(&s->forgotten, &slot->link);
+	else
+		mem_free(slot);
+	s->match_due = true;
+	service_observe(s, now_us);
+}
+
+/* --- estimates ------------------------------------------------------------------------------- */
+
+static void learn(int64_t *average_us, int64_t sample_us)
+{
+	*average_us = *average_us ? *average_us + (sample_us - *average_us) / 8 : sample_us;
+}
+
+void service_learn_cold_start(struct service *s, int64_t took_us)
+{
+	learn(&s->cold_start_us, took_us);
+}
+
+static int64_t known_or(int64_t us, int64_t otherwise_us)
+{
+	return us ? us : otherwise_us;
+}
+
+/* Places of all pods that work or could. */
+static int64_t open_places(const struct service *s)
+{
+	int64_t pods = s->pod_counts[POD_READY] + s->pod_counts[POD_FULL];
+	int64_t each = s->config->container_concurrency;
+	return each ? pods * each : pods * INT32_MAX;
+}
+
+int64_t service_expected_wait_us(const struct service *s, int64_t now_us)
+{
+	int64_t places = open_places(s), wait_us = 0;
+	if (s->scaling_failed_until_us > now_us && service_is_cold(s))
+		return s->scaling_failed_until_us - now_us;
+	if (s->free_places > 0)
+		return 0;
+	if (service_is_cold(s)) {
+		wait_us = known_or(s->cold_start_us, UNKNOWN_COLD_START_US);
+		int64_t each = s->config->container_concurrency;
+		places = (s->autoscaler.desired ? s->autoscaler.desired : 1) * (each ? each : 1);
+	}
+	if (places == 0)
+		places = 1;
+	int64_t rounds = (s->waiting + places) / places;
+	return wait_us + rounds * known_or(s->service_time_us, UNKNOWN_SERVICE_US);
+}
+
+/* When the queue itself should have room again: when the next slot frees. */
+static int64_t until_queue_moves_us(const struct service *s, int64_t now_us)
+{
+	int64_t places = open_places(s);
+	if (places == 0)
+		return service_expected_wait_us(s, now_us);
+	return known_or(s->service_time_us, UNKNOWN_SERVICE_US) / places;
+}
+
+/* --- requests -------------------------------------------------------------------------------- */
+
+static void refuse(struct service *s, struct ticket *t, enum refusal why, int64_t now_us)
+{
+	t->refusal = why;
+	t->retry_after_us = why == REFUSAL_QUEUE_FULL ? until_queue_moves_us(s, now_us)
+						      : service_expected_wait_us(s, now_us);
+}
+
+/* Whether any is there, or may come to be. */
+static bool may_have_pods(const struct service *s)
+{
+	for (int i = POD_STARTING; i <= POD_WITHDRAWN; i++)
+		if (s->pod_counts[i])
+			return true;
+	return false;
+}
+
+/* No pod, and none can be had. */
+static bool is_hopeless(const struct service *s, int64_t now_us)
+{
+	return s->scaling_failed_until_us > now_us && !may_have_pods(s);
+}
+
+static enum refusal refusal_for(const struct service *s, const struct ticket *t, int64_t now_us)
+{
+	int64_t most = s->config->queue.max_requests;
+	bool is_pass = t->kind == TICKET_PASS;
+	int64_t held = s->uploading + (is_pass ? s->waiting_passes : s->waiting);
+	if (s->closed)
+		return REFUSAL_CLOSING;
+	if (is_hopeless(s, now_us))
+		return REFUSAL_SCALING_FAILED;
+	if (is_pass && service_is_cold(s) && !s->config->pass_through.wait_when_cold)
+		return REFUSAL_NO_PODS;
+	if (held >= most + (is_pass ? 1 : s->free_places))
+		return REFUSAL_QUEUE_FULL;
+	return REFUSAL_NONE;
+}
+
+bool service_admit(struct service *s, struct ticket *t, int64_t now_us)
+{
+	assert(t->state == TICKET_OUTSIDE);
+	enum refusal why = refusal_for(s, t, now_us);
+	if (why != REFUSAL_NONE) {
+		refuse(s, t, why, now_us);
+		return false;
+	}
+	t->state = TICKET_ADMITTED;
+	s->uploading++;
+	return true;
+}
+
+/* Puts it where its order says; old tickets that return belong near the front. */
+static void insert_by_order(struct list *queue, struct ticket *t)
+{
+	if (list_is_empty(queue) || LIST_OWNER(queue->prev, struct ticket, link)->order < t->order) {
+		list_push_back(queue, &t->link);
+		return;
+	}
+	LIST_EACH(it, queue, struct ticket, link) {
+		if (it->order > t->order) {
+			list_insert_before(&it->link, &t->link);
+			return;
+		}
+	}
+}
+
+static void start_waiting(struct service *s, struct ticket *t, int64_t now_us)
+{
+	bool is_pass = t->kind == TICKET_PASS;
+	t->state = TICKET_WAITING;
+	insert_by_order(is_pass ? &s->pass_queue : &s->queue, t);
+	s->waiting += !is_pass;
+	s->waiting_passes += is_pass;
+	s->match_due = true;
+	service_observe(s, now_us);
+	if (s->waiting + s->waiting_passes == 1)
+		pods_hurry(s, now_us);
+	if (service_is_cold(s))
+		scale_wake(s, now_us);
+}
+
+void service_enqueue(struct service *s, struct ticket *t, int64_t now_us)
+{
+	assert(t->state == TICKET_ADMITTED);
+	s->uploading--;
+	t->order = t->id = ++s->last_order;
+	t->enqueued_us = now_us;
+	start_waiting(s, t, now_us);
+}
+
+void ticket_leave(struct service *s, struct ticket *t, int64_t now_us)
+{
+	bool is_pass = t->kind == TICKET_PASS;
+	list_remove(&t->link);
+	t->state = TICKET_OUTSIDE;
+	s->waiting -= !is_pass;
+	s->waiting_passes -= is_pass;
+	match_unreserve(s, t->id);
+	s->match_due = true; /* another is first now, and may want a whole pod */
+	service_observe(s, now_us);
+}
+
+void service_cancel(struct service *s, struct ticket *t, int64_t now_us)
+{
+	switch (t->state) {
+	case TICKET_OUTSIDE:
+		break;
+	case TICKET_ADMITTED:
+		t->state = TICKET_OUTSIDE;
+		s->uploading--;
+		break;
+	case TICKET_WAITING:
+		ticket_leave(s, t, now_us);
+		break;
+	case TICKET_REFUSED:
+		list_remove(&t->link);
+		t->state = TICKET_OUTSIDE;
+		break;
+	}
+}
+
+void service_close(struct service *s, int64_t now_us)
+{
+	s->closed = true;
+	service_observe(s, now_us);
+}
+
+/* --- grants ---------------------------------------------------------------------------------- */
+
+static struct slot *slot_get(const struct service *s, uint64_t grant)
+{
+	return table_get(&s->slot_ids, grant);
+}
+
+void service_started(struct service *s, uint64_t grant, int64_t now_us)
+{
+	struct slot *slot = slot_get(s, grant);
+	if (slot && slot->state == SLOT_GRANTED)
+		slot_move(s, slot, SLOT_WORKING, now_us);
+}
+
+void service_client_left(struct service *s, uint64_t grant, int64_t now_us)
+{
+	struct slot *slot = slot_get(s, grant);
+	if (slot && (slot->state == SLOT_GRANTED || slot->state == SLOT_WORKING))
+		slot_move(s, slot, SLOT_DRAINING, now_us);
+}
+
+static void quarantine(struct service *s, struct slot *slot, const char *kind, int64_t now_us)
+{
+	struct pod *p = slot->pod;
+	if (slot->is_pass) {
+		/* It takes no slot, so it can hold none. */
+		if (slot->connection_broke)
+			slot_free(s, slot, false, now_us);
+		pod_fail(s, p, kind, now_us);
+		return;
+	}
+	slot_move(s, slot, SLOT_QUARANTINED, now_us);
+	pod_fail(s, p, kind, now_us);
+	pod_doubt(s, p, now_us);
+	scale_apply(s, now_us);
+}
+
+void service_timed_out(struct service *s, uint64_t grant, int64_t now_us)
+{
+	struct slot *slot = slot_get(s, grant);
+	if (slot && slot->state != SLOT_QUARANTINED && slot->state != SLOT_CONFIRMING)
+		quarantine(s, slot, "response_timeout", now_us);
+}
+
+void service_broken(struct service *s, uint64_t grant, const char *kind, int64_t now_us)
+{
+	struct slot *slot = slot_get(s, grant);
+	if (!slot || slot->connection_broke)
+		return;
+	slot->connection_broke = true;
+	quarantine(s, slot, kind, now_us);
+}
+
+void service_finished(struct service *s, uint64_t grant, int64_t now_us)
+{
+	struct slot *slot = slot_get(s, grant);
+	if (!slot || slot->connection_broke)
+		return;
+	struct pod *p = slot->pod;
+	p->failures = p->ejections = 0;
+	if (!slot->is_pass && slot->state == SLOT_WORKING)
+		learn(&s->service_time_us, now_us - slot->granted_us);
+	if (slot->freed_by_idle && s->config->idle.kind != CHECK_NONE) {
+		slot->connection_broke = true; /* nothing more will be heard of it */
+		slot_move(s, slot, SLOT_CONFIRMING, now_us);
+		pod_settle(s, p, now_us);
+		pod_doubt(s, p, now_us);
+		return;
+	}
+	slot_free(s, slot, false, now_us);
+	pod_settle(s, p, now_us);
+}
+
+void service_returned(struct service *s, uint64_t grant, struct ticket *t, enum unsent how,
+		      int64_t now_us)
+{
+	static const char *const kinds[] = {
+		[UNSENT_REFUSED] = "refused", [UNSENT_TIMEOUT] = "connect_timeout"};
+	struct slot *slot = slot_get(s, grant);
+	if (!slot)
+		return;
+	struct pod *p = slot->pod;
+	uint64_t pod = p->id;
+	slot_free(s, slot, false, now_us);
+	if (how == UNSENT_STALE) {
+		/* The next try opens a connection of its own. */
+		pod_settle(s, p, now_us);
+		return;
+	}
+	if (t)
+		ticket_skip(t, p->tenure);
+	pod_fail(s, p, kinds[how], now_us);
+	p = table_get(&s->pod_ids, pod); /* an absent one may have been freed with its last slot */
+	if (p && how == UNSENT_REFUSED)
+		pod_is_away(s, p, now_us);
+	scale_apply(s, now_us);
+}
+
+void service_requeue(struct service *s, struct ticket *t, int64_t now_us)
+{
+	assert(t->state == TICKET_OUTSIDE);
+	if (t->attempts < s->config->queue.max_attempts && !s->closed) {
+		start_waiting(s, t, now_us);
+		return;
+	}
+	refuse(s, t, s->closed ? REFUSAL_CLOSING : REFUSAL_ATTEMPTS, now_us);
+	t->state = TICKET_REFUSED;
+	list_push_back(&s->refused, &t->link);
+}
+
+/* --- time and decisions ---------------------------------------------------------------------- */
+
+static int64_t deadline_of(const struct service *s, const struct ticket *t)
+{
+	const struct queue_config *q = &s->config->queue;
+	if (service_is_cold(s))
+		return t->enqueued_us + q->cold_start_max_wait_us;
+	int64_t from_us = t->enqueued_us > s->warm_us ? t->enqueued_us : s->warm_us;
+	return from_us + q->max_wait_us;
+}
+
+/* Both queues are in order of arrival, so the first to expire is at the front. */
+static struct ticket *first_waiting(const struct list *queue)
+{
+	return list_is_empty(queue) ? NULL : LIST_FIRST(queue, struct ticket, link);
+}
+
+int64_t service_next_deadline_us(const struct service *s)
+{
+	int64_t at_us = s->autoscaler.next_tick_us;
+	const struct heap_node *pod = heap_top(&s->pod_timers);
+	const struct ticket *t = first_waiting(&s->queue), *pass = first_waiting(&s->pass_queue);
+	if (pod && pod->key < at_us)
+		at_us = pod->key;
+	if (s->scaling_failed_until_us && s->scaling_failed_until_us < at_us)
+		at_us = s->scaling_failed_until_us;
+	if (t && deadline_of(s, t) < at_us)
+		at_us = deadline_of(s, t);
+	if (pass && deadline_of(s, pass) < at_us)
+		at_us = deadline_of(s, pass);
+	return at_us;
+}
+
+void service_tick(struct service *s, int64_t now_us)
+{
+	if (s->scaling_failed_until_us && now_us >= s->scaling_failed_until_us)
+		service_scaling_failed(s, NULL, 0, now_us);
+	pods_tick(s, now_us);
+	if (now_us >= s->autoscaler.next_tick_us)
+		scale_tick(s, now_us);
+}
+
+/* Why the first of a queue may wait no longer. */
+static enum refusal over(const struct service *s, const struct ticket *t, int64_t now_us)
+{
+	if (s->closed)
+		return REFUSAL_CLOSING;
+	if (is_hopeless(s, now_us))
+		return REFUSAL_SCALING_FAILED;
+	if (now_us < deadline_of(s, t))
+		return REFUSAL_NONE;
+	return service_is_cold(s) ? REFUSAL_COLD_START : REFUSAL_EXPIRED;
+}
+
+static bool refuse_first(struct service *s, struct list *queue, int64_t now_us, struct decision *d)
+{
+	struct ticket *t = first_waiting(queue);
+	enum refusal why = t ? over(s, t, now_us) : REFUSAL_NONE;
+	if (why == REFUSAL_NONE)
+		return false;
+	ticket_leave(s, t, now_us);
+	refuse(s, t, why, now_us);
+	*d = (struct decision){.kind = DECIDE_REFUSE, .ticket = t, .owner = t->owner};
+	return true;
+}
+
+static bool tell_refused(struct service *s, struct decision *d)
+{
+	struct ticket *t = first_waiting(&s->refused);
+	if (!t)
+		return false;
+	list_remove(&t->link);
+	t->state = TICKET_OUTSIDE;
+	*d = (struct decision){.kind = DECIDE_REFUSE, .ticket = t, .owner = t->owner};
+	return true;
+}
+
+static bool tell_forgotten(struct service *s, struct decision *d)
+{
+	if (list_is_empty(&s->forgotten))
+		return false;
+	struct slot *slot = LIST_FIRST(&s->forgotten, struct slot, link);
+	list_remove(&slot->link);
+	*d = (struct decision){.kind = DECIDE_FORGET, .owner = slot->owner, .grant = slot->id};
+	mem_free(slot);
+	return true;
+}
+
+static bool tell_scale(struct service *s, struct decision *d)
+{
+	if (!s->scale_due)
+		return false;
+	s->scale_due = false;
+	*d = (struct decision){.kind = DECIDE_SCALE, .replicas = s->replicas};
+	return true;
+}
+
+bool service_next(struct service *s, int64_t now_us, struct decision *d)
+{
+	return match_next(s, now_us, d) || refuse_first(s, &s->queue, now_us, d) ||
+	       refuse_first(s, &s->pass_queue, now_us, d) || tell_refused(s, d) ||
+	       tell_forgotten(s, d) || pods_next_question(s, now_us, d) ||
+	       scale_next_removal(s, d) || tell_scale(s, d);
+}
+
+/* --- looking --------------------------------------------------------------------------------- */
+
+void service_count(const struct service *s, int64_t now_us, struct service_counts *c)
+{
+	struct autoscaler *a = (struct autoscaler *)&s->autoscaler; /* reading brings it up to date */
+	memset(c, 0, sizeof(*c));
+	memcpy(c->pods, s->pod_counts, sizeof(c->pods));
+	memcpy(c->slots, s->slot_counts, sizeof(c->slots));
+	c->free_slots = s->free_places;
+	c->passes = s->passes;
+	c->uploading = s->uploading;
+	c->waiting = s->waiting;
+	c->waiting_passes = s->waiting_passes;
+	c->desired = a->desired;
+	c->concurrency = a->current;
+	autoscaler_averages(a, now_us, &c->stable_concurrency, &c->panic_concurrency);
+	c->panicking = a->panic_us >= 0;
+}
+
+const struct pod *service_pod(const struct service *s, uint64_t pod)
+{
+	return table_get(&s->pod_ids, pod);
+}
+
+const struct pod *service_pod_by_name(const struct service *s, const char *name)
+{
+	return map_get(&s->pod_names, name);
+}
+
+uint64_t service_grant_owner(const struct service *s, uint64_t grant)
+{
+	const struct slot *slot = slot_get(s, grant);
+	return slot ? slot->owner : 0;
+}
+
+void service_each_pod(const struct service *s, void (*fn)(void *arg, const struct pod *), void *arg)
+{
+	for (int i = 0; i < POD_STATES; i++)
+		LIST_EACH(p, &s->pods[i], struct pod, link)
+			fn(arg, p);
+}

@@ -1,0 +1,168 @@
+/*
+ * The ledger of one service: its queue, its pods and their slots, and how many pods it wants.
+ *
+ * Sans-IO. It is told what happened, with the time, and hands out decisions; it reads no clock,
+ * opens no socket and calls nobody back but the observer. Grants and refusals are decisions too,
+ * never return values, so that the same ledger can stand on the other side of a wire.
+ *
+ *	service_enqueue(s, &ticket, now);
+ *	while (service_next(s, now, &d))
+ *		carry_out(&d);
+ *	wake_me_at(service_next_deadline_us(s));	// then service_tick(s, now)
+ *
+ * What it keeps, whatever it is told:
+ *  - a pod's slots in use never exceed its capacity, and each grant ends exactly once; an end told
+ *    twice, or after the pod is gone, is ignored (ids are fencing tokens);
+ *  - no ticket waits while a pod has room that match() finds it eligible for;
+ *  - tickets of a kind are granted in order of arrival, but for pods that have failed them;
+ *  - every ticket leaves the queue once: granted, refused or cancelled.
+ */
+#ifndef SLOTGATE_ACTIVATOR_CORE_SERVICE_H
+#define SLOTGATE_ACTIVATOR_CORE_SERVICE_H
+
+#include "activator/core/autoscaler.h"
+#include "activator/core/pod.h"
+#include "activator/core/ticket.h"
+#include "config/config.h"
+
+struct service;
+
+/* Told of every transition, in the middle of it: it may count and log, but call nothing here. */
+struct service_observer {
+	/* `from` is POD_STATES for one that is new. */
+	void (*pod_moved)(void *arg, struct pod *, enum pod_state from);
+	/* `from` is SLOT_STATES for one that is new. */
+	void (*slot_moved)(void *arg, const struct slot *, enum slot_state from);
+	void (*slot_freed)(void *arg, const struct slot *, int64_t now_us);
+	void (*pod_freed)(void *arg, struct pod *);
+	void (*pod_failed)(void *arg, const struct pod *, const char *kind);
+};
+
+/* `scalable`: its provider starts and stops pods as told. The config must stay until configured
+ * anew. NULL: no memory. */
+struct service *service_new(const struct service_config *, bool scalable,
+			    const struct service_observer *, void *arg, int64_t now_us);
+void service_free(struct service *); /* no ticket may be waiting */
+void service_configure(struct service *, const struct service_config *, int64_t now_us);
+
+/* --- requests ---------------------------------------------------------------------------- */
+
+/* Asks for a place before the body is read. Fills refusal and retry_after_us if there is none. */
+bool service_admit(struct service *, struct ticket *, int64_t now_us);
+
+/* The body is here: from now on it waits for a slot. */
+void service_enqueue(struct service *, struct ticket *, int64_t now_us);
+
+/* Its client left, or the decision is no longer wanted; harmless when outside. */
+void service_cancel(struct service *, struct ticket *, int64_t now_us);
+
+/* No more tickets: those that wait are refused, what works goes on. */
+void service_close(struct service *, int64_t now_us);
+
+/* --- grants: an unknown or ended one is ignored -------------------------------------------- */
+
+/* The first byte is about to be written: from here on the job may have reached the pod. */
+void service_started(struct service *, uint64_t grant, int64_t now_us);
+void service_client_left(struct service *, uint64_t grant, int64_t now_us);
+void service_timed_out(struct service *, uint64_t grant, int64_t now_us);
+
+/* The connection broke after the start, or carried garbage: nobody knows if the pod goes on. */
+void service_broken(struct service *, uint64_t grant, const char *kind, int64_t now_us);
+
+/* The answer has ended: the slot is free, unless its pattern leaves that to the idle check. */
+void service_finished(struct service *, uint64_t grant, int64_t now_us);
+
+/* The job provably never reached the pod: gives the slot back, and tells the ticket to skip the pod
+ * (NULL: its client has left, nobody will try again). A stale kept connection is nobody's fault. */
+enum unsent { UNSENT_STALE, UNSENT_REFUSED, UNSENT_TIMEOUT };
+void service_returned(struct service *, uint64_t grant, struct ticket *, enum unsent,
+		      int64_t now_us);
+
+/* Then: it waits again at its old place, skips the pod that failed it, or is refused when it has
+ * tried enough. */
+void service_requeue(struct service *, struct ticket *, int64_t now_us);
+
+/* --- pods ---------------------------------------------------------------------------------- */
+
+/* A pod was started or discovered; the name is copied. If one of this name is known it is that one,
+ * back with its count. Its id; 0: no memory. */
+uint64_t service_pod_add(struct service *, const char *name, bool past_is_known, void *provider_data,
+			 int64_t now_us);
+
+/* It is out of discovery, but may still be at work. */
+void service_pod_absent(struct service *, uint64_t pod, int64_t now_us);
+
+/* It is known to have ended, and with it all that it worked on. */
+void service_pod_gone(struct service *, uint64_t pod, int64_t now_us);
+
+/* The answers to DECIDE_PROBE and DECIDE_CHECK_IDLE; an answer to an older question is ignored.
+ * `refused`: its port takes no connections, so its process is not there. */
+enum pod_answer { ANSWER_YES, ANSWER_NO, ANSWER_REFUSED };
+void service_pod_answered(struct service *, uint64_t pod, uint64_t question, enum pod_answer,
+			  int64_t now_us);
+
+/* An operator vouches that it is idle. False: unknown. */
+bool service_pod_release(struct service *, const char *name, int64_t now_us);
+
+/* The provider cannot start pods until `until_us`: without any pod, waiters are refused and
+ * newcomers too. The reason is copied; NULL: it can again. */
+void service_scaling_failed(struct service *, const char *reason, int64_t until_us, int64_t now_us);
+
+/* --- time and decisions -------------------------------------------------------------------- */
+
+void service_tick(struct service *, int64_t now_us);
+int64_t service_next_deadline_us(const struct service *);
+
+enum decision_kind {
+	DECIDE_GRANT,	   /* ticket `owner` has `grant` on `pod` */
+	DECIDE_REFUSE,	   /* ticket `owner`: see the ticket's refusal */
+	DECIDE_PROBE,	   /* ask `pod` whether it is ready: `question` */
+	DECIDE_CHECK_IDLE, /* ask `pod` whether it is idle: `question` */
+	DECIDE_REMOVE,	   /* stop `pod` */
+	DECIDE_FORGET,	   /* job `owner`: its slot was freed without its answer; nobody needs it */
+	DECIDE_SCALE,	   /* have `replicas` pods, those that are being removed not counted */
+};
+
+struct decision {
+	enum decision_kind kind;
+	struct ticket *ticket; /* GRANT, REFUSE: outside again, its fields filled in */
+	uint64_t owner;
+	uint64_t grant;
+	uint64_t pod;
+	uint64_t question;
+	int64_t replicas;
+};
+
+/* The next decision; false: none is left. Freed slots are given to waiters here, so ask until then
+ * after every call above. */
+bool service_next(struct service *, int64_t now_us, struct decision *);
+
+/* --- looking ------------------------------------------------------------------------------- */
+
+struct service_counts {
+	int64_t pods[POD_STATES];
+	int64_t slots[SLOT_STATES]; /* over all pods */
+	int64_t free_slots;	    /* of pods that may be granted */
+	int64_t passes;
+	int64_t uploading, waiting, waiting_passes;
+	int64_t desired;	    /* pods, by the autoscaler */
+	double concurrency;	    /* now: in flight and waiting */
+	double stable_concurrency, panic_concurrency;
+	bool panicking;
+};
+
+void service_count(const struct service *, int64_t now_us, struct service_counts *);
+const struct pod *service_pod(const struct service *, uint64_t pod); /* NULL: unknown */
+const struct pod *service_pod_by_name(const struct service *, const char *name);
+uint64_t service_grant_owner(const struct service *, uint64_t grant); /* 0: it has ended */
+
+/* Calls for each pod, by state. */
+void service_each_pod(const struct service *, void (*)(void *arg, const struct pod *), void *arg);
+
+/* Why no pod can be started; "" while it can. */
+const char *service_scaling_failure(const struct service *);
+
+/* When a newcomer may expect a slot, from what is known. */
+int64_t service_expected_wait_us(const struct service *, int64_t now_us);
+
+#endif

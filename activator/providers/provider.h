@@ -1,0 +1,97 @@
+/*
+ * Where a service's pods come from. A provider registers its pods with the service's ledger
+ * (service_pod_add, _absent, _gone) and carries out what the ledger decides about them.
+ *
+ *   DECIDE_SCALE   -> provider_scale
+ *   DECIDE_REMOVE  -> provider_remove
+ *   a pod moves to POD_READY -> provider_became_ready, once the ledger's call has returned
+ *
+ * After each of its own calls into the ledger a provider calls host.changed: its owner then drains
+ * the decisions, at the end of the turn and never from inside `changed`. None of the functions here
+ * may be called from the ledger's observer.
+ */
+#ifndef SLOTGATE_ACTIVATOR_PROVIDERS_PROVIDER_H
+#define SLOTGATE_ACTIVATOR_PROVIDERS_PROVIDER_H
+
+#include <stdint.h>
+
+#include "activator/core/service.h"
+#include "base/loop.h"
+#include "base/net.h"
+#include "config/config.h"
+
+struct http_client;
+struct supervisor;
+
+/* What a provider works with; all of it outlives the provider. */
+struct provider_host {
+	struct loop *loop;
+	struct http_client *http;
+	struct supervisor *supervisor; /* NULL where no provider starts processes */
+	struct service *service;
+	void (*changed)(void *owner);
+	void *owner;
+};
+
+struct provider;
+typedef void provider_gone_fn(void *owner);
+
+struct provider_ops {
+	void (*scale)(struct provider *, int64_t replicas);
+	void (*remove)(struct provider *, uint64_t pod);
+	void (*became_ready)(struct provider *, uint64_t pod);
+	const struct net_address *(*address)(const struct provider *, uint64_t pod);
+	void (*reload)(struct provider *, const struct service_config *);
+	void (*shutdown)(struct provider *, provider_gone_fn *, void *owner);
+	void (*free)(struct provider *);
+};
+
+struct provider {
+	const struct provider_ops *ops;
+};
+
+/* Have so many pods, those that were removed not counted. Only ever starts some: which ones go is
+ * the ledger's choice. */
+static inline void provider_scale(struct provider *p, int64_t replicas)
+{
+	p->ops->scale(p, replicas);
+}
+
+/* Stop this one. The ledger hears service_pod_gone when it has ended. */
+static inline void provider_remove(struct provider *p, uint64_t pod)
+{
+	p->ops->remove(p, pod);
+}
+
+static inline void provider_became_ready(struct provider *p, uint64_t pod)
+{
+	p->ops->became_ready(p, pod);
+}
+
+/* Where the pod is, as long as the ledger knows it; NULL: it does not. */
+static inline const struct net_address *provider_address(const struct provider *p, uint64_t pod)
+{
+	return p->ops->address(p, pod);
+}
+
+/* The new config takes the place of the old one, which may go. The ledger has it already. */
+static inline void provider_reload(struct provider *p, const struct service_config *config)
+{
+	p->ops->reload(p, config);
+}
+
+/* Stops all pods that are its own, and starts no more. Calls back, at the end of a turn, when all
+ * are gone. */
+static inline void provider_shutdown(struct provider *p, provider_gone_fn *gone, void *owner)
+{
+	p->ops->shutdown(p, gone, owner);
+}
+
+/* Pods that still run are stopped without anybody hearing of it. The ledger is not told. */
+static inline void provider_free(struct provider *p)
+{
+	if (p)
+		p->ops->free(p);
+}
+
+#endif

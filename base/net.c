@@ -1,0 +1,188 @@
+/* Sockets and their addresses. */
+#include "base/net.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { BACKLOG = 4096, PORT_MAX = 65535, HOST_BYTES = INET6_ADDRSTRLEN };
+
+static bool parse_port(const char *text, int *port)
+{
+	if (!*text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 5)
+		return false;
+	*port = atoi(text);
+	return *port <= PORT_MAX;
+}
+
+/* Splits off the host; false if there is no colon or it is too long. */
+static bool split(const char *text, char host[HOST_BYTES], const char **port)
+{
+	const char *colon = strrchr(text, ':');
+	if (!colon)
+		return false;
+	const char *end = colon;
+	if (*text == '[') {
+		if (end == text || end[-1] != ']')
+			return false;
+		text++;
+		end--;
+	}
+	size_t n = (size_t)(end - text);
+	if (n >= HOST_BYTES)
+		return false;
+	memcpy(host, text, n);
+	host[n] = '\0';
+	*port = colon + 1;
+	return true;
+}
+
+const char *net_parse(const char *text, struct net_address *a)
+{
+	char host[HOST_BYTES];
+	const char *port_text;
+	int port;
+	if (!split(text, host, &port_text))
+		return "not an address of the form HOST:PORT";
+	if (!parse_port(port_text, &port))
+		return "its port is not a number from 0 to 65535";
+	const char *name = host;
+	if (!*name || strcmp(name, "*") == 0)
+		name = "0.0.0.0";
+	else if (strcmp(name, "localhost") == 0)
+		name = "127.0.0.1";
+	memset(a, 0, sizeof(*a));
+	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&a->sa;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&a->sa;
+	if (inet_pton(AF_INET, name, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t)port);
+		a->len = sizeof(*v4);
+		return NULL;
+	}
+	if (inet_pton(AF_INET6, name, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons((uint16_t)port);
+		a->len = sizeof(*v6);
+		return NULL;
+	}
+	return "its host is not a numeric address or \"localhost\"";
+}
+
+int net_port(const struct net_address *a)
+{
+	if (a->sa.ss_family == AF_INET6)
+		return ntohs(((const struct sockaddr_in6 *)(const void *)&a->sa)->sin6_port);
+	return ntohs(((const struct sockaddr_in *)(const void *)&a->sa)->sin_port);
+}
+
+void net_format_host(const struct net_address *a, char text[NET_TEXT_BYTES])
+{
+	const void *from = a->sa.ss_family == AF_INET6
+				   ? (const void *)&((const struct sockaddr_in6 *)(const void *)&a->sa)->sin6_addr
+				   : (const void *)&((const struct sockaddr_in *)(const void *)&a->sa)->sin_addr;
+	if (!inet_ntop(a->sa.ss_family, from, text, NET_TEXT_BYTES))
+		strcpy(text, "unknown");
+}
+
+void net_format(const struct net_address *a, char text[NET_TEXT_BYTES])
+{
+	char host[NET_TEXT_BYTES];
+	net_format_host(a, host);
+	host[NET_TEXT_BYTES - 12] = '\0'; /* room for brackets and port: hosts are shorter */
+	snprintf(text, NET_TEXT_BYTES, a->sa.ss_family == AF_INET6 ? "[%.48s]:%d" : "%.48s:%d", host,
+		 net_port(a));
+}
+
+static int new_socket(int family)
+{
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+	return fd;
+}
+
+static int close_with_error(int fd)
+{
+	int error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int net_listen(const struct net_address *a, struct net_address *bound)
+{
+	int fd = new_socket(a->sa.ss_family);
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+	const struct sockaddr *sa = (const struct sockaddr *)&a->sa;
+	if (bind(fd, sa, a->len) != 0 || listen(fd, BACKLOG) != 0)
+		return close_with_error(fd);
+	bound->len = sizeof(bound->sa);
+	if (getsockname(fd, (struct sockaddr *)&bound->sa, &bound->len) != 0)
+		return close_with_error(fd);
+	return fd;
+}
+
+int net_connect(const struct net_address *a)
+{
+	int fd = new_socket(a->sa.ss_family);
+	if (fd < 0)
+		return -1;
+	if (connect(fd, (const struct sockaddr *)&a->sa, a->len) != 0 && errno != EINPROGRESS)
+		return close_with_error(fd);
+	return fd;
+}
+
+int net_accept(int listener, struct net_address *peer)
+{
+	peer->len = sizeof(peer->sa);
+	int fd = accept4(listener, (struct sockaddr *)&peer->sa, &peer->len,
+			 SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+	return fd;
+}
+
+int net_take_error(int fd)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
+}
+
+enum net_peer net_peer(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	if (poll(&p, 1, 0) <= 0)
+		return NET_OPEN;
+	if (p.revents & (POLLERR | POLLHUP | POLLNVAL))
+		return NET_BROKEN;
+	return p.revents & POLLRDHUP ? NET_CLOSED : NET_OPEN;
+}
+
+bool net_is_idle(int fd)
+{
+	char byte;
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+int64_t net_raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return -1;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	return (int64_t)limit.rlim_cur;
+}

@@ -1,0 +1,197 @@
+/* Loads a configuration, holds it, and compares two. */
+#include "config/config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "config/options.h"
+#include "config/parts.h"
+
+/* --- reading ----------------------------------------------------------------------------- */
+
+void config_parse_address(char **text, struct net_address *a)
+{
+	char canonical[NET_TEXT_BYTES];
+	const char *fault = net_parse(*text, a);
+	assert(!fault);
+	net_format(a, canonical);
+	mem_free(*text);
+	*text = mem_must_strdup(canonical);
+}
+
+static void read_listener(struct listener_config *l, const struct json *json,
+			  const struct place *at, struct str *faults)
+{
+	options_set_defaults(SCOPE_LISTENER, l);
+	options_read(SCOPE_LISTENER, l, json, at, faults);
+	if (l->address)
+		config_parse_address(&l->address, &l->parsed);
+}
+
+/* A list that is not far too long, or NULL (which has been reported). */
+static const struct json *list_of(const struct json *root, const char *key)
+{
+	const struct json *list = json_get(root, key);
+	double max = option_find(SCOPE_TOP, key)->max;
+	return json_is(list, JSON_LIST) && (double)json_count(list) <= max ? list : NULL;
+}
+
+static void read_lists(struct config *c, const struct json *root, struct str *faults)
+{
+	const struct json *listeners = list_of(root, "listeners");
+	const struct json *services = list_of(root, "services");
+	c->listeners = mem_must_zalloc(json_count(listeners) * sizeof(*c->listeners));
+	c->services = mem_must_zalloc(json_count(services) * sizeof(*c->services));
+	JSON_EACH (it, listeners) {
+		size_t i = c->listener_count++;
+		read_listener(&c->listeners[i], it, PLACE_ITEM(PLACE_KEY(NULL, "listeners"), i),
+			      faults);
+	}
+	JSON_EACH (it, services) {
+		size_t i = c->service_count++;
+		service_read(&c->services[i], it, PLACE_ITEM(PLACE_KEY(NULL, "services"), i),
+			     faults);
+	}
+}
+
+static struct config *read_root(const struct json *root, struct str *faults)
+{
+	size_t before = faults->len;
+	struct config *c = mem_must_zalloc(sizeof(*c));
+	c->references = 1;
+	options_set_defaults(SCOPE_TOP, c);
+	options_read(SCOPE_TOP, c, root, NULL, faults);
+	config_parse_address(&c->admin.address, &c->admin.parsed);
+	read_lists(c, root, faults);
+	check_config(c, faults);
+	if (faults->len == before && !faults->failed)
+		return c;
+	config_drop(c);
+	return NULL;
+}
+
+struct config *config_parse(const char *name, const char *text, size_t len, struct str *faults)
+{
+	struct json_error error;
+	struct config *c = NULL;
+	struct json *root = json_parse(text, len, &error);
+	if (!root && error.line)
+		str_printf(faults, "%s:%zu:%zu: %s\n", name, error.line, error.column,
+			   error.message);
+	else if (!root)
+		str_printf(faults, "%s: %s\n", name, error.message);
+	else if (!json_is(root, JSON_OBJECT))
+		str_printf(faults, "%s: must be one JSON object: {...}\n", name);
+	else
+		c = read_root(root, faults);
+	json_free(root);
+	return c;
+}
+
+/* Reads a whole file, or as much of it as shows that it is too large. 0, or an errno. */
+static int read_file(const char *path, struct str *text)
+{
+	FILE *file = fopen(path, "re");
+	if (!file)
+		return errno;
+	char chunk[8192];
+	size_t n;
+	while (text->len <= JSON_MAX_BYTES && (n = fread(chunk, 1, sizeof(chunk), file)) > 0)
+		str_add(text, chunk, n);
+	int error = ferror(file) ? errno : text->failed ? ENOMEM : 0;
+	fclose(file);
+	return error;
+}
+
+struct config *config_load(const char *path, struct str *faults)
+{
+	struct str text;
+	struct config *c = NULL;
+	str_init(&text);
+	int error = read_file(path, &text);
+	if (error)
+		str_printf(faults, "%s: %s\n", path, strerror(error));
+	else if (text.len > JSON_MAX_BYTES)
+		str_printf(faults, "%s: a configuration must not be larger than 16 MiB\n", path);
+	else
+		c = config_parse(path, text.len ? text.at : "", text.len, faults);
+	str_release(&text);
+	return c;
+}
+
+/* --- holding ----------------------------------------------------------------------------- */
+
+struct config *config_hold(struct config *c)
+{
+	c->references++;
+	return c;
+}
+
+void config_drop(struct config *c)
+{
+	if (!c || --c->references > 0)
+		return;
+	for (size_t i = 0; i < c->listener_count; i++)
+		options_release(SCOPE_LISTENER, &c->listeners[i]);
+	for (size_t i = 0; i < c->service_count; i++)
+		config_service_release(&c->services[i]);
+	options_release(SCOPE_TOP, c);
+	mem_free(c->listeners);
+	mem_free(c->services);
+	mem_free(c);
+}
+
+/* --- comparing --------------------------------------------------------------------------- */
+
+static const struct service_config *find_service(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->service_count; i++)
+		if (strcmp(c->services[i].name, name) == 0)
+			return &c->services[i];
+	return NULL;
+}
+
+static void add_listener_changes(const struct config *old, const struct config *now,
+				 struct str *lines)
+{
+	const struct place *at = PLACE_KEY(NULL, "listeners");
+	if (old->listener_count != now->listener_count) {
+		fault_at(lines, at,
+			 "a reload cannot change their number from %zu to %zu: restart slotgate",
+			 old->listener_count, now->listener_count);
+		return;
+	}
+	for (size_t i = 0; i < now->listener_count; i++)
+		options_add_changes(SCOPE_LISTENER, &old->listeners[i], &now->listeners[i],
+				    PLACE_ITEM(at, i), lines);
+}
+
+static void add_service_changes(const struct service_config *was, const struct service_config *is,
+				const struct place *at, struct str *lines)
+{
+	static const char *const providers[] = {
+		[PROVIDER_STATIC] = "static", [PROVIDER_PROCESS] = "process"};
+	if (was->provider == is->provider)
+		options_add_changes(SCOPE_SERVICE, was, is, at, lines);
+	else
+		fault_at(lines, PLACE_KEY(at, "pods"),
+			 "a reload cannot change it from %s to %s: restart slotgate",
+			 providers[was->provider], providers[is->provider]);
+}
+
+void config_unreloadable(const struct config *old, const struct config *now, struct str *lines)
+{
+	options_add_changes(SCOPE_TOP, old, now, NULL, lines);
+	add_listener_changes(old, now, lines);
+	for (size_t i = 0; i < now->service_count; i++) {
+		const struct service_config *is = &now->services[i];
+		const struct service_config *was = find_service(old, is->name);
+		if (was)
+			add_service_changes(was, is, PLACE_ITEM(PLACE_KEY(NULL, "services"), i),
+					    lines);
+	}
+}

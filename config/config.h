@@ -1,0 +1,195 @@
+/*
+ * A loaded configuration: plain, immutable, reference-counted. A reload makes a new one; requests
+ * that began under the old one keep it until they end.
+ *
+ * Every field is described, with its default and range, in config/options_table.c, from which
+ * OPTIONS.md is generated. Times are microseconds, sizes bytes. Strings and arrays belong to the
+ * config.
+ */
+#ifndef SLOTGATE_CONFIG_CONFIG_H
+#define SLOTGATE_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/net.h"
+#include "base/str.h"
+
+/* A request that takes a slot: "POST /sdapi/v1/txt2img", or an object with a "match" and more. */
+struct slot_pattern {
+	char *text;	       /* as configured; the route's name in logs and metrics */
+	char *method;	       /* "*" = any */
+	char *path;	       /* in which '*' stands for any bytes, also none */
+	bool exclusive;	       /* takes all of a pod's slots */
+	bool freed_by_idle;    /* the response's end does not end the job; the idle check does */
+};
+
+struct queue_config {
+	int64_t max_requests;	       /* waiting or uploading; one more is refused */
+	int64_t max_wait_us;	       /* for a slot, while there are pods */
+	int64_t cold_start_max_wait_us; /* for the first pod */
+	int64_t max_attempts;	       /* pods tried for a job that provably reached none */
+};
+
+struct pass_through_config {
+	int64_t max_requests_per_pod; /* at once, beside the slots */
+	bool wait_when_cold;	      /* false: 503 while there is no pod */
+	char *sticky_cookie;	      /* NULL: any pod serves any client */
+};
+
+struct body_config {
+	int64_t max_bytes;
+	int64_t memory_bytes; /* past this it goes to a temporary file */
+	int64_t timeout_us;   /* for the whole body to arrive */
+};
+
+struct spool_config {
+	int64_t memory_bytes; /* of an answer that its client has not read yet */
+	int64_t max_bytes;    /* past this the client is reset */
+};
+
+struct timeout_config {
+	int64_t connect_us;
+	int64_t response_us;   /* from the job's sending to the first byte of its answer */
+	int64_t stream_idle_us; /* between two bytes of an answer */
+	int64_t tunnel_idle_us; /* of a WebSocket without traffic */
+	int64_t pod_keep_alive_us; /* idle connections to pods are reused for less than this */
+};
+
+/* How a pod is asked something: ready? idle? */
+enum check_kind { CHECK_NONE, CHECK_HTTP_GET, CHECK_TCP_SOCKET };
+
+struct readiness_config {
+	enum check_kind kind;
+	char *path;	      /* HTTP: 2xx = ready */
+	int64_t period_us;    /* while nobody waits */
+	int64_t cold_period_us; /* while somebody waits for a first pod */
+	int64_t timeout_us;
+};
+
+struct idle_config {
+	enum check_kind kind; /* CHECK_NONE: the service names no idle check */
+	char *path;
+	char *json_path;      /* dotted, into the 200 answer: "state.job_count" */
+	double equals;	      /* the number there that means idle */
+	int64_t period_us;
+	int64_t timeout_us;
+	int64_t success_threshold; /* answers in a row that say idle */
+};
+
+struct ejection_config {
+	int64_t consecutive_failures; /* that take a pod out */
+	int64_t base_us, max_us;      /* the back-off doubles from one to the other */
+};
+
+struct quarantine_config {
+	int64_t restart_after_us; /* the provider replaces the pod; 0 = never */
+};
+
+/* Knative's autoscaler; its documentation describes each. */
+struct autoscaling_config {
+	int64_t min_scale, max_scale; /* max_scale 0 = no limit */
+	int64_t initial_scale, activation_scale;
+	double target;		      /* concurrency a pod should have; 0 = containerConcurrency */
+	double target_utilization;    /* 0..1 */
+	int64_t stable_window_us;
+	double panic_window_percentage, panic_threshold_percentage;
+	double max_scale_up_rate, max_scale_down_rate;
+	int64_t scale_to_zero_grace_us, scale_to_zero_retention_us, scale_down_delay_us;
+	int64_t tick_us;
+};
+
+enum provider_kind { PROVIDER_STATIC, PROVIDER_PROCESS };
+
+struct static_pods_config {
+	char **addresses;
+	struct net_address *parsed;
+	size_t count;
+};
+
+struct process_pods_config {
+	char **command; /* NULL-terminated; {port} and {index} are filled in */
+	char **env;	/* NULL-terminated "NAME=value", the same filled in */
+	char *directory; /* NULL: slotgate's own */
+	int64_t first_port; /* pod i listens on first_port + i; 0 = any free port */
+	int64_t startup_timeout_us;
+	int64_t stop_grace_us; /* from SIGTERM to SIGKILL */
+	int64_t startup_failures; /* in a row, after which waiters are told */
+	int64_t backoff_base_us, backoff_max_us;
+};
+
+struct service_config {
+	char *name;
+	char **hosts; /* without port, lower case; "*.example.com" allowed; none = every host */
+	size_t host_count;
+	int64_t container_concurrency; /* 0 = no limit */
+	struct slot_pattern *slots;
+	size_t slot_count;
+	struct slot_pattern *blocked; /* answered 403: what a runtime should never expose */
+	size_t blocked_count;
+	struct queue_config queue;
+	struct pass_through_config pass_through;
+	struct body_config body;
+	struct spool_config spool;
+	struct timeout_config timeouts;
+	enum provider_kind provider;
+	struct static_pods_config static_pods;
+	struct process_pods_config process;
+	struct readiness_config readiness;
+	struct idle_config idle;
+	struct ejection_config ejection;
+	struct quarantine_config quarantine;
+	char *interrupt_path; /* POSTed when a job's client has left; NULL: none */
+	struct autoscaling_config autoscaling;
+};
+
+struct listener_config {
+	char *address;
+	struct net_address parsed;
+	char *service; /* the one it serves; NULL: by host */
+	bool half_close; /* a client that closes its sending side still wants its answer */
+};
+
+struct limits_config {
+	int64_t max_connections;
+	int64_t max_header_bytes, max_headers;
+	int64_t header_timeout_us; /* for a head to arrive */
+	int64_t keep_alive_us;	   /* of an idle client connection */
+	int64_t spool_memory_bytes, spool_disk_bytes; /* over all requests */
+};
+
+struct config {
+	int references;
+	struct listener_config *listeners;
+	size_t listener_count;
+	struct listener_config admin;
+	struct service_config *services;
+	size_t service_count;
+	struct limits_config limits;
+	char *log_level;	/* "debug", "info", "warn", "error" */
+	char *access_log;	/* "stdout", "off" or a path */
+	char *spool_directory;
+	int64_t drain_timeout_us;
+};
+
+/* Reads a file, or a text that is called `name` in messages. NULL: `faults` has a line for each
+ * fault, with its JSON path and the remedy. */
+struct config *config_load(const char *path, struct str *faults);
+struct config *config_parse(const char *name, const char *text, size_t len, struct str *faults);
+
+/* A line for each option that differs between the two and cannot be changed by a reload. */
+void config_unreloadable(const struct config *old, const struct config *now, struct str *lines);
+
+/* A service with every default, for tests; config_service_release frees what it owns. */
+void config_service_defaults(struct service_config *);
+void config_service_release(struct service_config *);
+
+struct config *config_hold(struct config *);
+void config_drop(struct config *); /* frees it with the last holder; NULL is harmless */
+
+/* The first pattern that a request matches, or NULL. The path is compared without its query. */
+const struct slot_pattern *slot_pattern_match(const struct slot_pattern *, size_t count,
+					      struct slice method, struct slice path);
+
+#endif

@@ -1,0 +1,86 @@
+/* Forms of texts. */
+#include "config/forms.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/net.h"
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+enum { LABEL_MAX = 63, HOST_MAX = 253 };
+
+static bool is_of(const char *text, const char *set)
+{
+	return *text && text[strspn(text, set)] == '\0';
+}
+
+const char *form_line(const char *text)
+{
+	if (!*text)
+		return "must not be empty";
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return "must not hold control characters";
+	return NULL;
+}
+
+const char *form_name(const char *text)
+{
+	size_t n = strlen(text);
+	if (!is_of(text, LOWER DIGITS "-") || n > LABEL_MAX || *text == '-' || text[n - 1] == '-')
+		return "must be 1 to 63 lower-case letters, digits or \"-\", with no \"-\" at "
+		       "either end";
+	return NULL;
+}
+
+const char *form_host(const char *text)
+{
+	if (strcmp(text, "*") == 0)
+		return "leave \"hosts\" out to serve every host";
+	if (*text == '[')
+		return text[strlen(text) - 1] == ']' && is_of(text, "[]:." DIGITS "abcdefABCDEF")
+			       ? NULL
+			       : "must be an IPv6 address in brackets, without a port";
+	if (strchr(text, ':'))
+		return "must be a host name without a port";
+	if (strncmp(text, "*.", 2) == 0)
+		text += 2;
+	if (!is_of(text, LOWER UPPER DIGITS "-_.") || strlen(text) > HOST_MAX || *text == '.' ||
+	    text[strlen(text) - 1] == '.' || strstr(text, ".."))
+		return "must be a host name such as \"sd.example.com\" or \"*.example.com\"";
+	return NULL;
+}
+
+const char *form_path(const char *text)
+{
+	if (*text != '/')
+		return "must begin with \"/\"";
+	if (strpbrk(text, " #"))
+		return "must not hold a space or \"#\"";
+	return form_line(text);
+}
+
+const char *form_token(const char *text)
+{
+	return is_of(text, LOWER UPPER DIGITS "!#$%&'*+-.^_`|~")
+		       ? NULL
+		       : "must be letters, digits and !#$%&'*+-.^_`|~ only";
+}
+
+const char *form_dotted(const char *text)
+{
+	size_t n = strlen(text);
+	if (!n || *text == '.' || text[n - 1] == '.' || strstr(text, ".."))
+		return "must be keys joined by dots, such as \"state.job_count\"";
+	return form_line(text);
+}
+
+const char *form_address(const char *text)
+{
+	struct net_address unused;
+	return net_parse(text, &unused);
+}

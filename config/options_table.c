@@ -1,0 +1,279 @@
+/* The table itself. Rows are grouped by the object that they stand in. */
+#include "config/config.h"
+#include "config/options.h"
+
+#define MS 1e3
+#define SECOND 1e6
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+
+#define KIB 1024.0
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+#define TIB (1024 * GIB)
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+/* What takes a slot unless a service says otherwise: all that makes the GPU, or the lock around it,
+ * busy in AUTOMATIC1111 and its relatives, and the OpenAI routes of stable-diffusion.cpp. What is
+ * heavy there and takes no lock must have the pod for itself. */
+/* clang-format off */
+#define POST(path) "\"POST " path "\""
+#define ALONE(path) "{\"match\": " POST(path) ", \"exclusive\": true}"
+#define DEFAULT_SLOTS                                                                           \
+	"["                                                                                     \
+	POST("/sdapi/v1/txt2img") ",\n "                                                        \
+	POST("/sdapi/v1/img2img") ",\n "                                                        \
+	POST("/sdapi/v1/extra-single-image") ",\n "                                             \
+	POST("/sdapi/v1/extra-batch-images") ",\n "                                             \
+	POST("/sdapi/v1/interrogate") ",\n "                                                    \
+	POST("/sdapi/v1/options") ",\n "                                                        \
+	POST("/sdapi/v1/refresh-embeddings") ",\n "                                             \
+	POST("/sdapi/v1/refresh-checkpoints") ",\n "                                            \
+	POST("/sdapi/v1/refresh-vae") ",\n "                                                    \
+	ALONE("/sdapi/v1/train/*") ",\n "                                                       \
+	ALONE("/sdapi/v1/create/*") ",\n "                                                      \
+	ALONE("/sdapi/v1/unload-checkpoint") ",\n "                                             \
+	ALONE("/sdapi/v1/reload-checkpoint") ",\n "                                             \
+	POST("/v1/images/generations") ",\n "                                                   \
+	POST("/v1/images/edits") "]"
+/* clang-format on */
+
+#define AT(member) offsetof(struct config, member)
+static const struct option top_options[] = {
+	{"listeners", OPTION_LIST, 0, 1, 100, .values = "listeners", .required = true,
+	 .fixed = true, .help = "The addresses that clients connect to."},
+	{"admin.address", OPTION_TEXT, AT(admin.address), .fallback = "127.0.0.1:9090",
+	 .form = form_address, .fixed = true,
+	 .help = "Where health, metrics and the live state are served. Port 0: any free one."},
+	{"services", OPTION_LIST, 0, 1, 1000, .values = "services", .required = true,
+	 .help = "The sets of equal pods behind the gateway."},
+	{"limits.maxConnections", OPTION_INT, AT(limits.max_connections), 1, 1e6, "20000",
+	 .help = "Client connections at once; the next one is answered 503 and closed."},
+	{"limits.maxHeaderBytes", OPTION_SIZE, AT(limits.max_header_bytes), KIB, MIB, "64KiB",
+	 .help = "Size of a request's head, also of a pod's answer's; above it: 431."},
+	{"limits.maxHeaders", OPTION_INT, AT(limits.max_headers), 1, 1000, "128",
+	 .help = "Header lines of a head; above it: 431."},
+	{"limits.headerTimeout", OPTION_DURATION, AT(limits.header_timeout_us), MS, HOUR, "30s",
+	 .help = "For a request's head to arrive, from its first byte."},
+	{"limits.keepAlive", OPTION_DURATION, AT(limits.keep_alive_us), 0, DAY, "75s",
+	 .help = "How long a client's connection may stay idle. 0s: closed after each answer."},
+	{"limits.spoolMemory", OPTION_SIZE, AT(limits.spool_memory_bytes), MIB, TIB, "256MiB",
+	 .help = "Memory for bodies and unread answers of all requests; the rest goes to disk."},
+	{"limits.spoolDisk", OPTION_SIZE, AT(limits.spool_disk_bytes), 0, 1024 * TIB, "8GiB",
+	 .help = "Temporary files of all requests; above it, bodies are refused and slow "
+		 "clients reset."},
+	{"log.level", OPTION_WORD, AT(log_level), .fallback = "info",
+	 .values = "debug|info|warn|error", .help = "The least important line that is logged."},
+	{"log.access", OPTION_TEXT, AT(access_log), .fallback = "stdout", .form = form_line,
+	 .help = "Where a line for each request goes: \"stdout\", \"off\" or a file, which a "
+		 "reload opens anew."},
+	{"spoolDirectory", OPTION_TEXT, AT(spool_directory), .fallback = "/tmp", .form = form_line,
+	 .fixed = true, .help = "Where the temporary files are."},
+	{"drainTimeout", OPTION_DURATION, AT(drain_timeout_us), 0, DAY, "600s",
+	 .help = "After SIGTERM, how long requests under way may still take."},
+};
+#undef AT
+
+#define AT(member) offsetof(struct listener_config, member)
+static const struct option listener_options[] = {
+	{"address", OPTION_TEXT, AT(address), .form = form_address, .required = true, .fixed = true,
+	 .help = "HOST:PORT with a numeric host; no host: every IPv4 interface. Port 0: any "
+		 "free one, printed at start."},
+	{"service", OPTION_TEXT, AT(service), .form = form_name,
+	 .help = "The one service behind it, whatever the host. Left out: by host."},
+	{"halfClose", OPTION_BOOL, AT(half_close), .fallback = "false",
+	 .help = "A client that closes its sending side still wants its answer (else it has "
+		 "left)."},
+};
+#undef AT
+
+#define AT(member) offsetof(struct service_config, member)
+static const struct option service_options[] = {
+	{"name", OPTION_TEXT, AT(name), .form = form_name, .required = true,
+	 .help = "Its name in logs, metrics and the admin API: a DNS label."},
+	{"hosts", OPTION_LIST, 0, 1, 1000, .values = "host names",
+	 .help = "The hosts it serves, without port; \"*.example.com\": all below it. Left out: "
+		 "every host, or only the listeners that name it, if there are any."},
+	{"containerConcurrency", OPTION_INT, AT(container_concurrency), 0, 1000, "1",
+	 .help = "Slots of a pod: the jobs that it works on at once. 0: no limit."},
+	{"slots", OPTION_LIST, 0, 0, 1000, DEFAULT_SLOTS, "patterns",
+	 .help = "The requests that take a slot: \"METHOD PATH\", or objects as below; \"*\" "
+		 "stands for any method, and in a path for anything. All else passes through "
+		 "beside the slots. []: nothing takes one."},
+	{"blocked", OPTION_LIST, 0, 0, 1000, "[\"* /sdapi/v1/server-*\"]", "patterns",
+	 .help = "The requests that are answered 403, as \"METHOD PATH\"."},
+
+	{"queue.maxRequests", OPTION_INT, AT(queue.max_requests), 1, 1e6, "10000",
+	 .help = "Requests that wait or upload; one more is refused with 503."},
+	{"queue.maxWait", OPTION_DURATION, AT(queue.max_wait_us), MS, DAY, "300s",
+	 .help = "How long a request waits for a slot while there are pods."},
+	{"queue.coldStartMaxWait", OPTION_DURATION, AT(queue.cold_start_max_wait_us), MS, DAY,
+	 "900s", .help = "How long a request waits while there is no pod yet."},
+	{"queue.maxAttempts", OPTION_INT, AT(queue.max_attempts), 1, 100, "3",
+	 .help = "Pods that are tried for a request that provably reached none before."},
+
+	{"passThrough.maxRequestsPerPod", OPTION_INT, AT(pass_through.max_requests_per_pod), 1, 1e5,
+	 "100", .help = "Requests beside the slots that a pod gets at once."},
+	{"passThrough.whenCold", OPTION_EITHER, AT(pass_through.wait_when_cold), .fallback = "wait",
+	 .values = "refuse|wait",
+	 .help = "While there is no pod: wake one and wait for it, or answer 503."},
+	{"passThrough.stickyCookie", OPTION_TEXT, AT(pass_through.sticky_cookie),
+	 .form = form_token,
+	 .help = "A cookie of this name keeps a browser on its pod. Left out: none does."},
+
+	{"body.maxBytes", OPTION_SIZE, AT(body.max_bytes), 0, TIB, "64MiB",
+	 .help = "Size of a request's body; above it: 413."},
+	{"body.memory", OPTION_SIZE, AT(body.memory_bytes), 0, GIB, "1MiB",
+	 .help = "The part of a body that is kept in memory; the rest goes to a temporary file."},
+	{"body.timeout", OPTION_DURATION, AT(body.timeout_us), MS, DAY, "300s",
+	 .help = "For a whole body to arrive."},
+
+	{"spool.memory", OPTION_SIZE, AT(spool.memory_bytes), 0, GIB, "1MiB",
+	 .help = "The part of an unread answer that is kept in memory; the rest goes to a "
+		 "temporary file."},
+	{"spool.maxBytes", OPTION_SIZE, AT(spool.max_bytes), 4 * KIB, TIB, "256MiB",
+	 .help = "Size of an answer that its client has not read yet; above it the client is "
+		 "reset."},
+
+	{"timeouts.connect", OPTION_DURATION, AT(timeouts.connect_us), MS, HOUR, "2s",
+	 .help = "For a connection to a pod."},
+	{"timeouts.response", OPTION_DURATION, AT(timeouts.response_us), MS, DAY, "600s",
+	 .help = "From the end of sending a request to its answer's first byte: the working "
+		 "time."},
+	{"timeouts.streamIdle", OPTION_DURATION, AT(timeouts.stream_idle_us), MS, DAY, "300s",
+	 .help = "Between two pieces of an answer."},
+	{"timeouts.tunnelIdle", OPTION_DURATION, AT(timeouts.tunnel_idle_us), MS, 30 * DAY, "3600s",
+	 .help = "Of a WebSocket without traffic."},
+	{"timeouts.podKeepAlive", OPTION_DURATION, AT(timeouts.pod_keep_alive_us), 0, HOUR, "4s",
+	 .help = "How long an idle connection to a pod may be used again; keep it below the "
+		 "pod's own limit (5 s under Gradio). 0s: never."},
+
+	{"pods.static", OPTION_LIST, 0, 1, 10000, .values = "addresses",
+	 .help = "Pods that run anyway, as HOST:PORT with a numeric host. One of the providers "
+		 "of `pods` must be given."},
+	{"pods.process.command", OPTION_LIST, 0, 1, 1000, .values = "texts", .required = true,
+	 .help = "A program and its arguments: pods are local processes that slotgate starts "
+		 "and stops. {port} and {index} are filled in."},
+	{"pods.process.env", OPTION_OBJECT,
+	 .help = "Variables added to the environment, as {\"NAME\": \"value\"}; {port} and "
+		 "{index} are filled in."},
+	{"pods.process.directory", OPTION_TEXT, AT(process.directory), .form = form_line,
+	 .help = "Where it is started. Left out: where slotgate was."},
+	{"pods.process.firstPort", OPTION_INT, AT(process.first_port), 0, 65535, "0", .fixed = true,
+	 .help = "Pod i gets the port firstPort + i. 0: any free port."},
+	{"pods.process.startupTimeout", OPTION_DURATION, AT(process.startup_timeout_us), MS, DAY,
+	 "600s", .help = "For a pod to become ready; then it is stopped and has failed to start."},
+	{"pods.process.stopGracePeriod", OPTION_DURATION, AT(process.stop_grace_us), 0, DAY, "30s",
+	 .help = "From SIGTERM to SIGKILL."},
+	{"pods.process.startupFailures", OPTION_INT, AT(process.startup_failures), 1, 1000, "3",
+	 .help = "Failures to start in a row, after which those who wait are told."},
+	{"pods.process.backoffBase", OPTION_DURATION, AT(process.backoff_base_us), MS, DAY, "1s",
+	 .help = "The pause after a failure to start; it doubles with each further one."},
+	{"pods.process.backoffMax", OPTION_DURATION, AT(process.backoff_max_us), MS, DAY, "60s",
+	 .help = "The longest such pause."},
+	{"pods.kubernetes", OPTION_OBJECT, .help = "Not in this build yet."},
+
+	{"readiness.httpGet", OPTION_TEXT, AT(readiness.path), .form = form_path,
+	 .help = "A pod is ready when a GET of this path is answered 2xx."},
+	{"readiness.tcpSocket", OPTION_TRUE,
+	 .help = "A pod is ready when it accepts a connection. The default of the three."},
+	{"readiness.none", OPTION_TRUE, .help = "A pod is ready at once."},
+	{"readiness.period", OPTION_DURATION, AT(readiness.period_us), MS, HOUR, "1s",
+	 .help = "Between two checks of a pod."},
+	{"readiness.coldPeriod", OPTION_DURATION, AT(readiness.cold_period_us), MS, HOUR, "4ms",
+	 .help = "The same while somebody waits for a first pod."},
+	{"readiness.timeout", OPTION_DURATION, AT(readiness.timeout_us), MS, HOUR, "1s",
+	 .help = "For a check's answer."},
+
+	{"idle.httpGet", OPTION_TEXT, AT(idle.path), .form = form_path, .required = true,
+	 .help = "How a pod is asked whether it works on anything: a GET of this path. Answered "
+		 "2xx it is idle, unless jsonPath says more."},
+	{"idle.jsonPath", OPTION_TEXT, AT(idle.json_path), .form = form_dotted,
+	 .help = "Where in the JSON of the answer the number is that tells."},
+	{"idle.equals", OPTION_NUMBER, AT(idle.equals), -1e15, 1e15, "0",
+	 .help = "The number there that means idle."},
+	{"idle.period", OPTION_DURATION, AT(idle.period_us), MS, HOUR, "500ms",
+	 .help = "Between two questions."},
+	{"idle.timeout", OPTION_DURATION, AT(idle.timeout_us), MS, HOUR, "5s",
+	 .help = "For an answer."},
+	{"idle.successThreshold", OPTION_INT, AT(idle.success_threshold), 1, 1000, "2",
+	 .help = "Answers in a row that must say idle."},
+
+	{"ejection.consecutiveFailures", OPTION_INT, AT(ejection.consecutive_failures), 1, 1000,
+	 "3", .help = "Failures in a row that take a pod out until a check passes again."},
+	{"ejection.base", OPTION_DURATION, AT(ejection.base_us), MS, DAY, "1s",
+	 .help = "How long it is out the first time; it doubles with each further one."},
+	{"ejection.max", OPTION_DURATION, AT(ejection.max_us), MS, DAY, "60s",
+	 .help = "The longest such time."},
+
+	{"quarantine.restartAfter", OPTION_DURATION, AT(quarantine.restart_after_us), 0, DAY, "60s",
+	 .help = "A pod that may still be working on a lost job is restarted after this time, "
+		 "where the provider can. 0s: never."},
+
+	{"interrupt.httpPost", OPTION_TEXT, AT(interrupt_path), .form = form_path, .required = true,
+	 .help = "Is POSTed to a pod when the client of its job has left, such as "
+		 "/sdapi/v1/interrupt. Left out: the job runs to its end."},
+
+	{"autoscaling.minScale", OPTION_INT, AT(autoscaling.min_scale), 0, 10000, "0",
+	 .help = "Pods that are always there."},
+	{"autoscaling.maxScale", OPTION_INT, AT(autoscaling.max_scale), 0, 10000, "0",
+	 .help = "The most pods. 0: no limit; with \"process\" pods it is required."},
+	{"autoscaling.initialScale", OPTION_INT, AT(autoscaling.initial_scale), 0, 10000, "1",
+	 .help = "Pods at the start."},
+	{"autoscaling.activationScale", OPTION_INT, AT(autoscaling.activation_scale), 1, 10000, "1",
+	 .help = "The fewest pods to start when scaling from zero."},
+	{"autoscaling.target", OPTION_NUMBER, AT(autoscaling.target), 0, 1e6, "0",
+	 .help = "Requests at once that a pod should have. 0: its containerConcurrency."},
+	{"autoscaling.targetUtilizationPercentage", OPTION_FRACTION,
+	 AT(autoscaling.target_utilization), 1, 100, "100",
+	 .help = "The part of the target to aim at. Knative's default of 70 would give two pods "
+		 "to one request where a pod has one slot."},
+	{"autoscaling.stableWindow", OPTION_DURATION, AT(autoscaling.stable_window_us), SECOND,
+	 HOUR, "60s", .help = "Over which concurrency is averaged. Knative allows 6s and up."},
+	{"autoscaling.panicWindowPercentage", OPTION_PERCENT,
+	 AT(autoscaling.panic_window_percentage), 1, 100, "10",
+	 .help = "The window for sudden load, of the stable one."},
+	{"autoscaling.panicThresholdPercentage", OPTION_PERCENT,
+	 AT(autoscaling.panic_threshold_percentage), 110, 1000, "200",
+	 .help = "Panic begins when so many pods of the ready ones are wanted."},
+	{"autoscaling.maxScaleUpRate", OPTION_NUMBER, AT(autoscaling.max_scale_up_rate), 1.01, 1e6,
+	 "1000", .help = "The most pods for each ready one that a decision may ask for."},
+	{"autoscaling.maxScaleDownRate", OPTION_NUMBER, AT(autoscaling.max_scale_down_rate), 1.01,
+	 1e6, "2", .help = "A decision may divide the ready pods by no more than this."},
+	{"autoscaling.scaleToZeroGracePeriod", OPTION_DURATION,
+	 AT(autoscaling.scale_to_zero_grace_us), 0, DAY, "30s",
+	 .help = "How long the last pod is kept once zero is wanted."},
+	{"autoscaling.scaleToZeroPodRetentionPeriod", OPTION_DURATION,
+	 AT(autoscaling.scale_to_zero_retention_us), 0, DAY, "0s",
+	 .help = "The least time that the last pod is kept after the last request."},
+	{"autoscaling.scaleDownDelay", OPTION_DURATION, AT(autoscaling.scale_down_delay_us), 0,
+	 HOUR, "0s", .help = "How long fewer pods must be wanted before any is removed."},
+	{"autoscaling.tickInterval", OPTION_DURATION, AT(autoscaling.tick_us), 10 * MS, MINUTE,
+	 "2s", .help = "Between two decisions."},
+};
+#undef AT
+
+#define AT(member) offsetof(struct slot_pattern, member)
+static const struct option slot_options[] = {
+	{"match", OPTION_TEXT, AT(text), .required = true,
+	 .help = "\"METHOD PATH\". The path is compared without its query, as sent and also "
+		 "decoded and normalised, so that no spelling of it gets past."},
+	{"exclusive", OPTION_BOOL, AT(exclusive), .fallback = "false",
+	 .help = "It takes all of a pod's slots."},
+	{"freedBy", OPTION_EITHER, AT(freed_by_idle), .fallback = "response",
+	 .values = "response|idle",
+	 .help = "What frees the slot: the answer's end, or the service's idle check."},
+};
+#undef AT
+
+const struct scope option_scopes[SCOPE_COUNT] = {
+	[SCOPE_TOP] = {"", "The whole", top_options, COUNT(top_options)},
+	[SCOPE_LISTENER] = {"listeners[].", "an address that clients connect to", listener_options,
+			    COUNT(listener_options)},
+	[SCOPE_SERVICE] = {"services[].", "a set of equal pods", service_options,
+			   COUNT(service_options)},
+	[SCOPE_SLOT] = {"services[].slots[].", "a pattern of requests that take a slot",
+			slot_options, COUNT(slot_options)},
+};

@@ -1,0 +1,30 @@
+/* What the files that read a configuration share; nobody else includes it. */
+#ifndef SLOTGATE_CONFIG_PARTS_H
+#define SLOTGATE_CONFIG_PARTS_H
+
+#include "config/config.h"
+#include "config/fault.h"
+
+/* config.c: parses an address that has passed form_address, and rewrites its text in the one way
+ * that all spellings of it share. */
+void config_parse_address(char **text, struct net_address *);
+
+/* service.c: reads one service into zeroed memory. */
+void service_read(struct service_config *, const struct json *, const struct place *,
+		  struct str *faults);
+
+/* slots.c: reads the lists of patterns, or their defaults. */
+void slots_read(struct service_config *, const struct json *service, const struct place *,
+		struct str *faults);
+void slots_release(struct slot_pattern *, size_t count);
+
+/* check.c: what contradicts itself within a service, and between services and listeners. A key
+ * that is given but faulty is no reason for a second fault. */
+void check_service(const struct service_config *, const struct json *, const struct place *,
+		   struct str *faults);
+void check_config(const struct config *, struct str *faults);
+
+/* patterns.c: what is wrong with a path to match, or NULL. */
+const char *pattern_fault(const char *path);
+
+#endif

@@ -1,0 +1,76 @@
+/* The access log's lines. */
+#include "gateway/access_log.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+static void add_text(struct str *s, const char *key, const char *value)
+{
+	str_printf(s, ",\"%s\":", key);
+	str_add_json(s, value, strlen(value));
+}
+
+/* Milliseconds with three decimals, or null for what has not happened. */
+static void add_ms(struct str *s, const char *key, bool happened, int64_t us)
+{
+	if (happened)
+		str_printf(s, ",\"%s\":%.3f", key, (double)us / 1000);
+	else
+		str_printf(s, ",\"%s\":null", key);
+}
+
+static const char *outcome_name(const struct request *r)
+{
+	switch (r->outcome) {
+	case OUTCOME_OK:
+		return "ok";
+	case OUTCOME_REFUSED:
+		return "refused";
+	case OUTCOME_TOO_SLOW:
+		return "client_too_slow";
+	case OUTCOME_BAD_BODY:
+		return "bad_body";
+	case OUTCOME_TIMEOUT:
+		return "timeout";
+	case OUTCOME_POD_FAILED:
+		return "pod_failed";
+	case OUTCOME_CLIENT_LEFT:
+		break;
+	}
+	static const char *const left[] = {"client_left_uploading", "client_left_queued",
+					   "client_left_working", "client_left_streaming"};
+	return left[r->phase];
+}
+
+void access_log_write(const struct request *r, int64_t now_us)
+{
+	static struct str s; /* used again for every line */
+	char text[CLOCK_TEXT_BYTES], client[NET_TEXT_BYTES];
+	if (!log_has_access())
+		return;
+	str_clear(&s);
+	clock_format(clock_wall_us(), text);
+	net_format(r->exchange->peer, client);
+	str_printf(&s, "{\"time\":\"%s\"", text);
+	add_text(&s, "id", r->id);
+	add_text(&s, "client", client);
+	add_text(&s, "service", r->backend ? r->backend->name : "");
+	add_text(&s, "route", r->route);
+	add_text(&s, "method", r->method);
+	add_text(&s, "path", r->target);
+	str_printf(&s, ",\"status\":%d", r->status);
+	add_text(&s, "outcome", outcome_name(r));
+	add_text(&s, "reason", r->reason ? r->reason : "");
+	add_text(&s, "pod", r->pod);
+	str_printf(&s, ",\"attempts\":%d", r->attempts);
+	int64_t queue_end_us = r->granted_us ? r->granted_us : now_us;
+	add_ms(&s, "queueMs", r->queued_us, queue_end_us - r->queued_us);
+	add_ms(&s, "firstByteMs", r->first_byte_us, r->first_byte_us - r->begun_us);
+	add_ms(&s, "totalMs", true, now_us - r->begun_us);
+	str_printf(&s, ",\"bytesIn\":%lld,\"bytesOut\":%lld}\n", (long long)r->exchange->bytes_in,
+		   (long long)r->exchange->bytes_out);
+	if (!s.failed)
+		log_access(s.at, s.len);
+}

@@ -1,0 +1,151 @@
+/* The admin address. */
+#include "gateway/admin.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "gateway/backend.h"
+#include "gateway/gateway.h"
+#include "gateway/reply.h"
+#include "gateway/services_json.h"
+#include "metrics/exposition.h"
+
+static void text(struct exchange *x, const struct http_head *head, int status, const char *body)
+{
+	reply_text(x, status, "text/plain; charset=utf-8", body, strlen(body),
+		   slice_is(head->method, "HEAD"));
+}
+
+static void healthz(struct exchange *x, const struct http_head *head)
+{
+	text(x, head, 200, "ok\n");
+}
+
+static void readyz(struct exchange *x, const struct http_head *head)
+{
+	bool draining = x->gateway->draining;
+	text(x, head, draining ? 503 : 200, draining ? "draining\n" : "ok\n");
+}
+
+static struct slice find_accept(const struct http_head *head)
+{
+	for (size_t i = 0; i < head->count; i++)
+		if (slice_is_nocase(head->headers[i].name, "accept"))
+			return head->headers[i].value;
+	return (struct slice){0};
+}
+
+static void metrics(struct exchange *x, const struct http_head *head)
+{
+	struct str page;
+	enum exposition_format format = exposition_choose(find_accept(head));
+	str_init(&page);
+	exposition_render(x->gateway->metrics, format, &page);
+	reply_text(x, page.failed ? 503 : 200, exposition_content_type(format), page.at, page.len,
+		   slice_is(head->method, "HEAD"));
+	str_release(&page);
+}
+
+static void services(struct exchange *x, const struct http_head *head)
+{
+	struct str page;
+	str_init(&page);
+	services_json_write(x->gateway, &page);
+	reply_text(x, page.failed ? 503 : 200, "application/json", page.at, page.len,
+		   slice_is(head->method, "HEAD"));
+	str_release(&page);
+}
+
+static bool next_segment(struct slice *path, char *segment, size_t size)
+{
+	if (!path->len || path->at[0] != '/')
+		return false;
+	const char *start = path->at + 1, *slash = memchr(start, '/', path->len - 1);
+	size_t n = slash ? (size_t)(slash - start) : path->len - 1;
+	if (n == 0 || n >= size)
+		return false;
+	memcpy(segment, start, n);
+	segment[n] = '\0';
+	path->at += n + 1;
+	path->len -= n + 1;
+	return true;
+}
+
+/* POST /v1/services/SERVICE/pods/POD/release: an operator vouches that the pod is idle. */
+static bool release(struct exchange *x, const struct http_head *head, struct slice path)
+{
+	char service[128], pods[8], pod[256], verb[16];
+	if (!next_segment(&path, service, sizeof(service)) ||
+	    !next_segment(&path, pods, sizeof(pods)) || !next_segment(&path, pod, sizeof(pod)) ||
+	    !next_segment(&path, verb, sizeof(verb)) || path.len || strcmp(pods, "pods") != 0 ||
+	    strcmp(verb, "release") != 0)
+		return false;
+	struct backend *b = backend_by_name(x->gateway, service);
+	if (!b || !service_pod_release(backend_service(b), pod, loop_now_us(x->gateway->loop))) {
+		reply_problem(x, &(struct problem){.status = 404,
+						   .reason = "no_such_pod",
+						   .detail = "GET /v1/services lists services and pods"});
+		return true;
+	}
+	log_warn("%s: pod %s: released by an operator", service, pod);
+	activator_changed(b->activator);
+	text(x, head, 200, "released\n");
+	return true;
+}
+
+static const struct page {
+	const char *path;
+	void (*show)(struct exchange *, const struct http_head *);
+} pages[] = {
+	{"/healthz", healthz},
+	{"/readyz", readyz},
+	{"/metrics", metrics},
+	{"/v1/services", services},
+};
+
+static void begin(struct exchange *x, const struct http_head *head)
+{
+	static const char prefix[] = "/v1/services";
+	struct slice path = head->target;
+	const char *query = memchr(path.at, '?', path.len);
+	if (query)
+		path.len = (size_t)(query - path.at);
+	bool reads = slice_is(head->method, "GET") || slice_is(head->method, "HEAD");
+	for (size_t i = 0; reads && i < sizeof(pages) / sizeof(*pages); i++) {
+		if (slice_is(path, pages[i].path)) {
+			pages[i].show(x, head);
+			return;
+		}
+	}
+	size_t n = sizeof(prefix) - 1;
+	if (slice_is(head->method, "POST") && slice_starts(path, prefix) &&
+	    release(x, head, (struct slice){path.at + n, path.len - n}))
+		return;
+	reply_problem(x, &(struct problem){.status = 404,
+					   .reason = "no_such_page",
+					   .detail = "GET /healthz, /readyz, /metrics or /v1/services, "
+						     "POST /v1/services/NAME/pods/POD/release"});
+}
+
+static void ignore_body(struct exchange *x, const char *bytes, size_t len)
+{
+	(void)x, (void)bytes, (void)len;
+}
+
+static void ignore(struct exchange *x)
+{
+	(void)x;
+}
+
+static void ignore_left(struct exchange *x, enum exchange_end why)
+{
+	(void)x, (void)why;
+}
+
+const struct exchange_handler admin_handler = {
+	.begin = begin,
+	.body = ignore_body,
+	.body_end = ignore,
+	.left = ignore_left,
+	.delivered = ignore,
+};

@@ -1,0 +1,198 @@
+/* One service as the data plane sees it. */
+#include "gateway/backend.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/gateway.h"
+#include "gateway/job.h"
+#include "gateway/upstream.h"
+
+/* --- what its activator tells ---------------------------------------------------------------- */
+
+static void on_decided(void *owner, const struct decision *d)
+{
+	struct backend *b = owner;
+	struct job *j = table_get(&b->gateway->jobs, d->owner);
+	if (!j)
+		return; /* it ended meanwhile, and gave back what it had */
+	if (d->kind == DECIDE_GRANT)
+		job_granted(j, d->grant, d->pod);
+	else if (d->kind == DECIDE_REFUSE)
+		job_refused(j);
+	else
+		job_forget(j);
+}
+
+static void on_pod_moved(void *owner, const struct pod *p, enum pod_state from)
+{
+	struct backend *b = owner;
+	bool is_up = p->state == POD_READY && from != POD_FULL;
+	if (p->state == POD_EJECTED)
+		metrics_count(b->stats.ejections);
+	if (is_up && p->tenure == p->first_tenure)
+		metrics_observe(b->stats.cold_start, p->since_us - p->added_us);
+}
+
+static void on_pod_failed(void *owner, const struct pod *p, const char *kind)
+{
+	struct backend *b = owner;
+	log_warn("%s: pod %s failed: %s", b->name, p->name, kind);
+	stats_pod_failed(&b->stats, kind);
+}
+
+static void on_slot_moved(void *owner, const struct slot *slot, enum slot_state from)
+{
+	struct backend *b = owner;
+	(void)from;
+	if (slot->state == SLOT_QUARANTINED)
+		metrics_count(slot->connection_broke ? b->stats.quarantined_broken
+						     : b->stats.quarantined_timeout);
+}
+
+static void on_slot_freed(void *owner, const struct slot *slot, int64_t now_us)
+{
+	struct backend *b = owner;
+	if (!slot->is_pass && slot->state != SLOT_GRANTED)
+		metrics_observe(b->stats.service_time, now_us - slot->granted_us);
+}
+
+static void on_probed(void *owner, bool idle_check, enum pod_answer answer)
+{
+	static const char *const results[] = {
+		[ANSWER_YES] = "yes", [ANSWER_NO] = "no", [ANSWER_REFUSED] = "refused"};
+	struct backend *b = owner;
+	stats_probed(&b->stats, idle_check ? "idle" : "readiness", results[answer]);
+}
+
+static void on_pod_freed(void *owner, void *data)
+{
+	(void)owner;
+	upstream_pool_free(data);
+}
+
+static const struct activator_events events = {
+	.decided = on_decided,
+	.pod_moved = on_pod_moved,
+	.pod_failed = on_pod_failed,
+	.slot_moved = on_slot_moved,
+	.slot_freed = on_slot_freed,
+	.probed = on_probed,
+	.pod_freed = on_pod_freed,
+};
+
+struct upstream_pool *backend_pool(struct backend *b, uint64_t pod)
+{
+	void **pool = activator_pod_data(b->activator, pod);
+	const struct net_address *address = activator_pod_address(b->activator, pod);
+	if (!pool || !address)
+		return NULL;
+	if (!*pool)
+		*pool = upstream_pool_new(b, address);
+	return *pool;
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static void on_pods_gone(void *owner)
+{
+	backend_free(owner);
+}
+
+/* All its jobs have ended: now its pods may. */
+static void on_retire(void *owner)
+{
+	struct backend *b = owner;
+	activator_shutdown(b->activator, on_pods_gone, b);
+}
+
+static bool is_bound(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->listener_count; i++)
+		if (c->listeners[i].service && strcmp(c->listeners[i].service, name) == 0)
+			return true;
+	return false;
+}
+
+struct backend *backend_new(struct gateway *gw, struct config *holding,
+			    const struct service_config *config)
+{
+	struct backend *b = mem_must_zalloc(sizeof(*b));
+	list_init(&b->link);
+	b->gateway = gw;
+	b->holding = config_hold(holding);
+	b->config = config;
+	b->name = mem_must_strdup(config->name);
+	b->is_bound = is_bound(holding, b->name);
+	task_init(&b->retire, on_retire, b);
+	service_stats_init(&b->stats, gw->metrics, b->name);
+	list_push_back(&gw->backends, &b->link);
+	b->activator = activator_new(&gw->providers, config, &events, b);
+	if (!b->activator) {
+		log_error("%s: cannot start this service: out of memory", b->name);
+		backend_free(b);
+		return NULL;
+	}
+	return b;
+}
+
+void backend_configure(struct backend *b, struct config *holding, const struct service_config *config)
+{
+	if (config->provider != b->config->provider) {
+		log_warn("%s: changing the kind of pods needs a restart; this service stays as it was",
+			 b->name);
+		return;
+	}
+	struct config *old = b->holding;
+	b->holding = config_hold(holding);
+	b->config = config;
+	b->is_bound = is_bound(holding, b->name);
+	activator_configure(b->activator, config);
+	config_drop(old);
+}
+
+void backend_retire(struct backend *b)
+{
+	log_info("%s: is no longer configured; its jobs finish", b->name);
+	b->is_retired = true;
+	service_close(backend_service(b), loop_now_us(b->gateway->loop));
+	activator_changed(b->activator);
+	backend_hold(b);
+	backend_drop(b);
+}
+
+void backend_hold(struct backend *b)
+{
+	b->jobs++;
+}
+
+void backend_drop(struct backend *b)
+{
+	if (--b->jobs == 0 && b->is_retired)
+		loop_defer(b->gateway->loop, &b->retire);
+}
+
+void backend_free(struct backend *b)
+{
+	bool name_is_used = false;
+	if (b->activator)
+		activator_free(b->activator);
+	list_remove(&b->link);
+	task_cancel(&b->retire);
+	LIST_EACH(other, &b->gateway->backends, struct backend, link)
+		name_is_used |= strcmp(other->name, b->name) == 0;
+	if (!name_is_used)
+		service_stats_release(&b->stats);
+	config_drop(b->holding);
+	mem_free(b->name);
+	mem_free(b);
+}
+
+struct backend *backend_by_name(struct gateway *gw, const char *name)
+{
+	LIST_EACH(b, &gw->backends, struct backend, link)
+		if (!b->is_retired && strcmp(b->name, name) == 0)
+			return b;
+	return NULL;
+}

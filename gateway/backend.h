@@ -1,0 +1,50 @@
+/*
+ * A backend: one service as the data plane sees it. It outlives its removal from the configuration
+ * until its last job has ended.
+ */
+#ifndef SLOTGATE_GATEWAY_BACKEND_H
+#define SLOTGATE_GATEWAY_BACKEND_H
+
+#include "activator/activator.h"
+#include "config/config.h"
+#include "gateway/stats.h"
+
+struct gateway;
+
+struct backend {
+	struct list link;
+	struct gateway *gateway;
+	struct config *holding;		      /* what `config` belongs to */
+	const struct service_config *config;  /* the newest of this service */
+	struct activator *activator;
+	struct service_stats stats;
+	char *name;
+	bool is_retired; /* out of the configuration */
+	bool is_bound;	 /* a listener names it: it serves no other one, unless it has hosts */
+	int64_t jobs;	 /* that have not ended */
+	struct task retire;
+};
+
+/* Start-up and reload: ends the process without memory. NULL: it cannot be started; logged. */
+struct backend *backend_new(struct gateway *, struct config *, const struct service_config *);
+void backend_configure(struct backend *, struct config *, const struct service_config *);
+
+/* Takes no more requests, refuses those that wait, and frees itself after its last job. */
+void backend_retire(struct backend *);
+
+/* A job has come, or ended. */
+void backend_hold(struct backend *);
+void backend_drop(struct backend *);
+void backend_free(struct backend *);
+
+/* The connections to a pod; NULL: it is not known, or no memory. */
+struct upstream_pool *backend_pool(struct backend *, uint64_t pod);
+
+struct backend *backend_by_name(struct gateway *, const char *name);
+
+static inline struct service *backend_service(const struct backend *b)
+{
+	return activator_service(b->activator);
+}
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * What the heads of messages become on their way through: hop-by-hop headers go (RFC 9110, 7.6.1),
+ * and the pod learns whom it serves.
+ */
+#ifndef SLOTGATE_GATEWAY_FORWARD_H
+#define SLOTGATE_GATEWAY_FORWARD_H
+
+#include "gateway/exchange.h"
+#include "gateway/router.h"
+
+enum { REQUEST_ID_BYTES = 65 };
+
+/* The client's X-Request-Id if it is a sane one, else a new one. */
+void forward_request_id(const struct http_head *, char id[REQUEST_ID_BYTES]);
+
+/* The head for the pod, all but its framing, which forward_request_framing adds when the body's
+ * length is known (-1: there is none). */
+void forward_request_head(struct str *, const struct http_head *, const struct route *,
+			  const struct exchange *, const char *request_id);
+void forward_request_framing(struct str *, int64_t content_length);
+
+/* The value of a cookie; an empty slice with a NULL `at` if there is none. */
+struct slice forward_cookie(const struct http_head *, const char *name);
+
+/* Keeps those of a pod's headers that go to the client, in place; returns how many. */
+size_t forward_answer_headers(const struct http_head *, struct http_header *kept, size_t max,
+			      bool is_upgrade);
+
+#endif

@@ -1,0 +1,325 @@
+/* Wires the parts; reloads and drains. */
+#include "gateway/gateway.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "activator/providers/supervisor.h"
+#include "base/clock.h"
+#include "base/http_client.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/admin.h"
+#include "gateway/backend.h"
+#include "gateway/connection.h"
+#include "gateway/listener.h"
+#include "gateway/request.h"
+
+static const int64_t WATCH_US = US_PER_S;
+
+/* --- shared ---------------------------------------------------------------------------------- */
+
+struct http_parser *gateway_take_parser(struct gateway *gw)
+{
+	if (gw->spare_parser_count)
+		return gw->spare_parsers[--gw->spare_parser_count];
+	return http_parser_new();
+}
+
+void gateway_give_parser(struct gateway *gw, struct http_parser *p)
+{
+	int max = (int)(sizeof(gw->spare_parsers) / sizeof(*gw->spare_parsers));
+	if (gw->spare_parser_count < max)
+		gw->spare_parsers[gw->spare_parser_count++] = p;
+	else
+		http_parser_free(p);
+}
+
+struct http_limits gateway_http_limits(const struct gateway *gw)
+{
+	const struct limits_config *limits = &gw->config->limits;
+	return (struct http_limits){(size_t)limits->max_header_bytes, (size_t)limits->max_headers};
+}
+
+/* --- configuration --------------------------------------------------------------------------- */
+
+static void log_lines(enum log_level level, const char *prefix, const struct str *lines)
+{
+	const char *at = lines->len ? lines->at : "";
+	while (*at) {
+		size_t n = strcspn(at, "\n");
+		log_write(level, "%s%.*s", prefix, (int)n, at);
+		at += n + (at[n] == '\n');
+	}
+}
+
+static void apply_log(const struct config *c)
+{
+	static const char *const names[] = {"debug", "info", "warn", "error"};
+	for (int i = 0; i < 4; i++)
+		if (strcmp(c->log_level, names[i]) == 0)
+			log_set_level((enum log_level)i);
+	if (!log_open_access(c->access_log))
+		log_error("log.access: cannot open %s: %s", c->access_log, strerror(errno));
+}
+
+static void apply_limits(struct gateway *gw)
+{
+	gw->spool.directory = gw->config->spool_directory;
+	gw->spool.memory_limit_bytes = gw->config->limits.spool_memory_bytes;
+	gw->spool.disk_limit_bytes = gw->config->limits.spool_disk_bytes;
+}
+
+static bool apply_services(struct gateway *gw)
+{
+	struct config *c = gw->config;
+	for (size_t i = 0; i < c->service_count; i++) {
+		struct backend *b = backend_by_name(gw, c->services[i].name);
+		if (b)
+			backend_configure(b, c, &c->services[i]);
+		else if (!backend_new(gw, c, &c->services[i]))
+			return false;
+	}
+	LIST_EACH(b, &gw->backends, struct backend, link) {
+		bool is_configured = false;
+		for (size_t i = 0; i < c->service_count; i++)
+			is_configured |= strcmp(c->services[i].name, b->name) == 0;
+		if (!is_configured && !b->is_retired)
+			backend_retire(b);
+	}
+	return true;
+}
+
+/* Addresses do not change; which service a listener serves, and how, does. */
+static void apply_listeners(struct gateway *gw)
+{
+	const struct config *c = gw->config;
+	LIST_EACH(l, &gw->listeners, struct listener, link) {
+		for (size_t i = 0; i < c->listener_count; i++) {
+			if (l->is_admin || strcmp(c->listeners[i].address, l->address) != 0)
+				continue;
+			mem_free(l->service);
+			l->service = c->listeners[i].service
+					     ? mem_must_strdup(c->listeners[i].service)
+					     : NULL;
+			l->half_close = c->listeners[i].half_close;
+		}
+	}
+}
+
+static void remember_file(struct gateway *gw)
+{
+	struct stat st;
+	if (stat(gw->config_path, &st) != 0)
+		return;
+	gw->config_mtime_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+	gw->config_inode = (int64_t)st.st_ino;
+}
+
+static void reload(void *owner)
+{
+	struct gateway *gw = owner;
+	struct str lines;
+	if (gw->draining)
+		return;
+	str_init(&lines);
+	remember_file(gw);
+	struct config *c = config_load(gw->config_path, &lines);
+	stats_reloaded(gw, c != NULL);
+	if (!c) {
+		log_lines(LOG_ERROR, "reload refused: ", &lines);
+		log_error("the configuration stays as it was");
+		str_release(&lines);
+		return;
+	}
+	struct config *old = gw->config;
+	config_unreloadable(old, c, &lines);
+	log_lines(LOG_WARN, "needs a restart: ", &lines);
+	str_release(&lines);
+	gw->config = c;
+	apply_log(c);
+	apply_limits(gw);
+	apply_listeners(gw);
+	apply_services(gw);
+	config_drop(old);
+	log_info("configuration reloaded from %s", gw->config_path);
+}
+
+static void watch_file(void *owner)
+{
+	struct gateway *gw = owner;
+	int64_t mtime_ns = gw->config_mtime_ns, inode = gw->config_inode;
+	remember_file(gw);
+	if (mtime_ns != gw->config_mtime_ns || inode != gw->config_inode)
+		reload(gw);
+	timer_set(&gw->watch_timer, loop_now_us(gw->loop) + WATCH_US);
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+static void on_backend_gone(void *owner)
+{
+	struct gateway *gw = owner;
+	if (--gw->shutting_down == 0)
+		loop_stop(gw->loop);
+}
+
+/* Nobody is served any more: the pods may go. */
+static void shut_down(struct gateway *gw)
+{
+	if (gw->shutting_down)
+		return;
+	timer_clear(&gw->drain_timer);
+	connections_abort(gw);
+	gw->shutting_down = 1;
+	LIST_EACH(b, &gw->backends, struct backend, link) {
+		gw->shutting_down++;
+		activator_shutdown(b->activator, on_backend_gone, gw);
+	}
+	on_backend_gone(gw);
+}
+
+static void on_drain_task(void *owner)
+{
+	struct gateway *gw = owner;
+	if (list_is_empty(&gw->requests))
+		shut_down(gw);
+}
+
+void gateway_drain_on(struct gateway *gw)
+{
+	loop_defer(gw->loop, &gw->drain_task);
+}
+
+static void on_drain_timeout(void *owner)
+{
+	struct gateway *gw = owner;
+	log_warn("drainTimeout: the requests that are left are cut off");
+	shut_down(gw);
+}
+
+static void close_listeners(struct gateway *gw, bool admin_too)
+{
+	LIST_EACH(l, &gw->listeners, struct listener, link)
+		if (admin_too || !l->is_admin)
+			listener_close(l);
+}
+
+static void drain(void *owner)
+{
+	struct gateway *gw = owner;
+	if (gw->draining) {
+		log_warn("told to stop again: not waiting any longer");
+		shut_down(gw);
+		return;
+	}
+	log_info("draining: finishing what is queued and at work");
+	gw->draining = true;
+	close_listeners(gw, false);
+	connections_drain(gw);
+	timer_set(&gw->drain_timer, loop_now_us(gw->loop) + gw->config->drain_timeout_us);
+	gateway_drain_on(gw);
+}
+
+/* --- the beginning --------------------------------------------------------------------------- */
+
+static bool open_listeners(struct gateway *gw)
+{
+	const struct config *c = gw->config;
+	if (!listener_open(gw, &c->admin, &admin_handler, true))
+		return false;
+	for (size_t i = 0; i < c->listener_count; i++)
+		if (!listener_open(gw, &c->listeners[i], &request_handler, false))
+			return false;
+	return true;
+}
+
+static bool watch_signals(struct gateway *gw)
+{
+	signal(SIGPIPE, SIG_IGN);
+	return loop_on_signal(gw->loop, SIGTERM, drain, gw) &&
+	       loop_on_signal(gw->loop, SIGINT, drain, gw) &&
+	       loop_on_signal(gw->loop, SIGHUP, reload, gw);
+}
+
+static bool start(struct gateway *gw)
+{
+	gw->loop = loop_new();
+	if (!gw->loop)
+		return false;
+	list_init(&gw->listeners);
+	list_init(&gw->backends);
+	list_init(&gw->requests);
+	list_init(&gw->connections);
+	table_init(&gw->jobs);
+	gw->buffer = mem_must_zalloc(READ_BYTES);
+	gw->metrics = metrics_new(METRICS_MAX_LABEL_VALUES);
+	gw->worker = worker_new(gw->loop);
+	gw->spool.worker = gw->worker;
+	gw->providers.loop = gw->loop;
+	gw->providers.http = http_client_new(gw->loop);
+	gw->providers.supervisor = supervisor_new(gw->loop);
+	task_init(&gw->drain_task, on_drain_task, gw);
+	if (!gw->worker || !gw->providers.http || !gw->providers.supervisor ||
+	    !timer_init(&gw->drain_timer, gw->loop, on_drain_timeout, gw) ||
+	    !timer_init(&gw->watch_timer, gw->loop, watch_file, gw))
+		return false;
+	stats_start(gw);
+	apply_limits(gw);
+	return watch_signals(gw) && apply_services(gw) && open_listeners(gw);
+}
+
+static void stop(struct gateway *gw)
+{
+	close_listeners(gw, true);
+	LIST_EACH(b, &gw->backends, struct backend, link)
+		backend_free(b);
+	loop_settle(gw->loop);
+	supervisor_free(gw->providers.supervisor);
+	http_client_free(gw->providers.http);
+	worker_free(gw->worker);
+	timer_release(&gw->drain_timer);
+	timer_release(&gw->watch_timer);
+	stats_stop(gw);
+	metrics_free(gw->metrics);
+	while (gw->spare_parser_count)
+		http_parser_free(gw->spare_parsers[--gw->spare_parser_count]);
+	table_release(&gw->jobs);
+	mem_free(gw->buffer);
+	loop_free(gw->loop);
+	config_drop(gw->config);
+}
+
+int gateway_run(const char *path)
+{
+	static struct gateway gateway;
+	struct gateway *gw = &gateway;
+	struct str faults;
+	str_init(&faults);
+	gw->config_path = path;
+	gw->config = config_load(path, &faults);
+	if (!gw->config) {
+		fputs(faults.at, stderr);
+		str_release(&faults);
+		return 1;
+	}
+	str_release(&faults);
+	net_raise_descriptor_limit();
+	apply_log(gw->config);
+	log_start();
+	if (!start(gw)) {
+		log_error("slotgate could not start");
+		log_stop();
+		return 1;
+	}
+	remember_file(gw);
+	timer_set(&gw->watch_timer, loop_now_us(gw->loop) + WATCH_US);
+	loop_run(gw->loop);
+	stop(gw);
+	log_info("stopped");
+	log_stop();
+	return 0;
+}

@@ -1,0 +1,68 @@
+/*
+ * The process: what its parts share, and how they are wired. The data plane, from the socket in:
+ *
+ *   listener    accepts connections
+ *   connection  speaks HTTP/1 with a client and makes exchanges
+ *   exchange    one request and its answer, whatever the protocol
+ *   router      finds the service, and what of it the request takes
+ *   request     the client's exchange: its one exit is request_finish
+ *   job         what a pod works on and what holds the slot: its one exit is job_finish
+ *   upstream    connections to pods
+ *
+ * A request attaches to a job and may leave it; the job goes on until the pod has stopped.
+ */
+#ifndef SLOTGATE_GATEWAY_GATEWAY_H
+#define SLOTGATE_GATEWAY_GATEWAY_H
+
+#include "activator/providers/provider.h"
+#include "base/loop.h"
+#include "base/map.h"
+#include "base/spool.h"
+#include "base/table.h"
+#include "config/config.h"
+#include "gateway/http.h"
+#include "metrics/metrics.h"
+
+enum { READ_BYTES = 64 << 10, READS_PER_TURN = 16 };
+
+struct gateway {
+	struct loop *loop;
+	struct config *config; /* the newest; requests hold the one they began with */
+	const char *config_path;
+	struct worker *worker;
+	struct spool_space spool;
+	struct provider_host providers;
+	struct metrics_registry *metrics;
+	struct list listeners;
+	struct list backends;
+	struct table jobs;
+	struct list requests; /* all that have not finished */
+	struct list connections;
+	int64_t connection_count;
+	bool accept_paused;   /* no descriptors left, or too many connections */
+
+	bool draining;
+	struct timer drain_timer;
+	struct task drain_task;
+	int shutting_down; /* backends whose pods are still there; 0: not begun */
+	struct timer watch_timer; /* of the configuration file */
+	int64_t config_mtime_ns, config_inode;
+
+	char *buffer;	      /* READ_BYTES that everybody reads into and nobody keeps */
+	struct http_parser *spare_parsers[16];
+	int spare_parser_count;
+};
+
+/* Runs until it has drained; the process's exit status. `path` is the configuration's. */
+int gateway_run(const char *path);
+
+/* A request has ended while draining. */
+void gateway_drain_on(struct gateway *);
+
+/* Parsers are kept for the next who reads a head: only those that read one need one. */
+struct http_parser *gateway_take_parser(struct gateway *);
+void gateway_give_parser(struct gateway *, struct http_parser *);
+
+struct http_limits gateway_http_limits(const struct gateway *);
+
+#endif

@@ -1,0 +1,57 @@
+/* Names of header fields. */
+#include "gateway/headers.h"
+
+#include <strings.h>
+
+static const struct slice names[HEADERS] = {
+	[HEADER_CONNECTION] = SLICE("connection"),
+	[HEADER_CONTENT_LENGTH] = SLICE("content-length"),
+	[HEADER_COOKIE] = SLICE("cookie"),
+	[HEADER_DATE] = SLICE("date"),
+	[HEADER_EXPECT] = SLICE("expect"),
+	[HEADER_HOST] = SLICE("host"),
+	[HEADER_KEEP_ALIVE] = SLICE("keep-alive"),
+	[HEADER_PROXY_AUTHENTICATE] = SLICE("proxy-authenticate"),
+	[HEADER_PROXY_AUTHORIZATION] = SLICE("proxy-authorization"),
+	[HEADER_PROXY_CONNECTION] = SLICE("proxy-connection"),
+	[HEADER_SERVER] = SLICE("server"),
+	[HEADER_TE] = SLICE("te"),
+	[HEADER_TRAILER] = SLICE("trailer"),
+	[HEADER_TRANSFER_ENCODING] = SLICE("transfer-encoding"),
+	[HEADER_UPGRADE] = SLICE("upgrade"),
+	[HEADER_VIA] = SLICE("via"),
+	[HEADER_X_FORWARDED_FOR] = SLICE("x-forwarded-for"),
+	[HEADER_X_FORWARDED_HOST] = SLICE("x-forwarded-host"),
+	[HEADER_X_FORWARDED_PROTO] = SLICE("x-forwarded-proto"),
+	[HEADER_X_REQUEST_ID] = SLICE("x-request-id"),
+};
+
+enum header_id header_identify(struct slice name)
+{
+	if (!name.len)
+		return HEADER_OTHER;
+	char first = (char)(name.at[0] | 0x20);
+	for (int i = HEADER_OTHER + 1; i < HEADERS; i++)
+		if (names[i].len == name.len && names[i].at[0] == first &&
+		    strncasecmp(names[i].at, name.at, name.len) == 0)
+			return (enum header_id)i;
+	return HEADER_OTHER;
+}
+
+bool header_is_hop_by_hop(enum header_id id)
+{
+	switch (id) {
+	case HEADER_CONNECTION:
+	case HEADER_KEEP_ALIVE:
+	case HEADER_PROXY_AUTHENTICATE:
+	case HEADER_PROXY_AUTHORIZATION:
+	case HEADER_PROXY_CONNECTION:
+	case HEADER_TE:
+	case HEADER_TRAILER:
+	case HEADER_TRANSFER_ENCODING:
+	case HEADER_UPGRADE:
+		return true;
+	default:
+		return false;
+	}
+}

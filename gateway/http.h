@@ -1,0 +1,94 @@
+/*
+ * HTTP/1 messages, parsed by llhttp (this module is its only includer). A parser is fed whatever
+ * bytes there are and reports the head once it is whole, then the body in pieces, then the end. It
+ * stops there: what follows belongs to the next message.
+ *
+ * Strict where guessing would be dangerous: besides what llhttp refuses, a bare LF, a folded
+ * header, a repeated Host, any Transfer-Encoding but "chunked" and one in HTTP/1.0 are errors.
+ */
+#ifndef SLOTGATE_GATEWAY_HTTP_H
+#define SLOTGATE_GATEWAY_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "gateway/headers.h"
+
+struct http_header {
+	struct slice name, value;
+	enum header_id id; /* HEADER_OTHER: not one that the gateway looks at */
+};
+
+/* A head; its slices are the parser's and last until that begins another message. */
+struct http_head {
+	struct slice method, target; /* of a request */
+	int status;		     /* of a response */
+	struct slice reason;
+	int minor;		     /* HTTP/1.x */
+	struct http_header *headers;
+	size_t count;
+	int64_t content_length;	     /* -1: none was given */
+	bool is_chunked;
+	bool keep_alive;
+	bool wants_upgrade;	     /* Connection: upgrade, and an Upgrade header */
+	bool expects_continue;
+	bool has_body;		     /* more than an empty one may follow */
+};
+
+/* The first header of this kind; an empty slice with a NULL `at` if there is none. */
+struct slice http_find(const struct http_head *, enum header_id);
+
+enum http_kind { HTTP_IS_REQUEST, HTTP_IS_RESPONSE };
+
+struct http_limits {
+	size_t head_bytes, headers;
+};
+
+struct http_events {
+	/* The head of a response is whole. That of a request stops the parser instead. */
+	void (*head)(void *owner, const struct http_head *);
+	void (*body)(void *owner, const char *bytes, size_t len);
+};
+
+enum http_result {
+	HTTP_MORE,    /* all was used, the message goes on */
+	HTTP_HEAD_END,    /* a request's head is whole: see http_parser_head; `used` says where it ends */
+	HTTP_END,     /* the message has ended; `used` says where */
+	HTTP_BAD,     /* it is no HTTP, or breaks a rule: see http_fault */
+	HTTP_HEAD_TOO_LARGE,
+	HTTP_TARGET_TOO_LONG,
+	HTTP_NO_MEMORY,
+};
+
+struct http_parser;
+
+struct http_parser *http_parser_new(void); /* NULL: no memory */
+void http_parser_free(struct http_parser *);
+
+/* Makes it ready for another message. */
+void http_parser_begin(struct http_parser *, enum http_kind, struct http_limits,
+		       const struct http_events *, void *owner);
+
+/* Before feeding an answer: it answers a HEAD, so it has no body whatever it says. */
+void http_parser_answers_head(struct http_parser *);
+
+enum http_result http_parser_feed(struct http_parser *, const char *bytes, size_t len, size_t *used);
+
+/* The peer has closed: HTTP_END if that is how this message ends, else HTTP_BAD. */
+enum http_result http_parser_finish(struct http_parser *);
+
+/* Whether any byte of the message has come. */
+bool http_parser_has_begun(const struct http_parser *);
+
+/* The head, once it is whole. */
+const struct http_head *http_parser_head(const struct http_parser *);
+
+/* What was wrong. */
+const char *http_fault(const struct http_parser *);
+
+/* "Not Found" */
+const char *http_reason(int status);
+
+#endif

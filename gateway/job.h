@@ -1,0 +1,81 @@
+/*
+ * A job: what a pod works on and what holds the slot. It has a request while its client is there,
+ * and goes on without it until the pod is known to have stopped.
+ *
+ *   UPLOADING -> QUEUED -> CONNECTING -> SENDING -> WAITING -> ANSWERING -> (finish)
+ *                  ^-- provably unsent --'                 `-> TUNNEL ---'
+ *
+ * job_finish is its only exit: it gives the slot back, keeps or closes the connection, and frees.
+ */
+#ifndef SLOTGATE_GATEWAY_JOB_H
+#define SLOTGATE_GATEWAY_JOB_H
+
+#include "activator/core/ticket.h"
+#include "base/spool.h"
+#include "gateway/backend.h"
+#include "gateway/http.h"
+#include "gateway/upstream.h"
+
+struct request;
+
+enum job_state {
+	JOB_UPLOADING, /* its body is being read; no ticket waits */
+	JOB_QUEUED,
+	JOB_CONNECTING,
+	JOB_SENDING,
+	JOB_WAITING,   /* sent; no answer yet */
+	JOB_ANSWERING,
+	JOB_TUNNEL,
+	JOB_DONE,
+};
+
+struct job {
+	uint64_t id;
+	enum job_state state;
+	struct backend *backend;
+	struct request *request; /* NULL: its client has left */
+	struct ticket ticket;
+
+	struct str head;	 /* as it goes to the pod */
+	struct spool *body;	 /* NULL: none */
+	int64_t body_bytes;
+
+	uint64_t grant, pod;	 /* while it has a slot */
+	struct upstream *upstream;
+	struct http_parser *parser;
+	size_t head_sent;
+	bool has_started;	 /* a byte may have reached the pod */
+	bool has_sent;		 /* all of it has */
+	bool must_be_new;	 /* a kept connection failed it: the next is a new one */
+	bool is_head, is_safe, wants_upgrade;
+	bool answer_keeps_alive, answer_has_begun;
+	bool client_has_ended;	 /* a tunnel's client has closed its side */
+	bool has_timed_out;
+	int64_t granted_us;
+	struct http_exchange *interrupt; /* the runtime is being told to stop */
+	bool answer_has_ended;	 /* and waits for the interrupt to be over */
+	struct task task;	 /* goes on reading in the next turn; frees when done */
+};
+
+/* NULL: no memory. */
+struct job *job_new(struct backend *, struct request *, enum ticket_kind);
+
+/* A piece of the body; false: it cannot be kept (spool_error says why). */
+enum spool_error job_add_body(struct job *, const char *bytes, size_t len);
+
+/* Body and head are complete: it joins the queue. */
+void job_enqueue(struct job *);
+
+/* The core's decisions about it. */
+void job_granted(struct job *, uint64_t grant, uint64_t pod);
+void job_refused(struct job *);
+void job_forget(struct job *); /* nothing is known by its answer that is not known already */
+
+/* Its client has left, or has been answered without it. */
+void job_leave(struct job *);
+
+/* A tunnel's client: bytes, and its end. */
+void job_tunnel_write(struct job *, const char *bytes, size_t len);
+void job_tunnel_end(struct job *);
+
+#endif

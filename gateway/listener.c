@@ -1,0 +1,136 @@
+/* Accepts connections. */
+#include "gateway/listener.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/connection.h"
+
+enum { ACCEPTS_PER_TURN = 64 };
+
+static const int64_t PAUSE_US = 100 * US_PER_MS;
+
+static void pause_accepting(struct listener *l, const char *why)
+{
+	struct gateway *gw = l->gateway;
+	if (!gw->accept_paused)
+		log_warn("%s: not accepting until connections close", why);
+	gw->accept_paused = true;
+	timer_set(&l->pause, loop_now_us(gw->loop) + PAUSE_US);
+}
+
+/* The admin must stay reachable when the clients take all connections. */
+static bool may_accept(const struct listener *l)
+{
+	const struct gateway *gw = l->gateway;
+	return l->is_admin || gw->connection_count < gw->config->limits.max_connections;
+}
+
+static void accept_some(struct listener *l)
+{
+	struct gateway *gw = l->gateway;
+	for (int i = 0; i < ACCEPTS_PER_TURN && l->io.fd >= 0; i++) {
+		struct net_address peer;
+		if (!may_accept(l)) {
+			pause_accepting(l, "limits.maxConnections reached");
+			return;
+		}
+		int fd = net_accept(l->io.fd, &peer);
+		if (fd >= 0) {
+			connection_start(gw, l, fd, &peer);
+			continue;
+		}
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			return;
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			pause_accepting(l, strerror(errno));
+			return;
+		}
+		/* The others concern only the connection that was to be accepted. */
+	}
+	loop_defer_to_next_turn(gw->loop, &l->retry);
+}
+
+static void on_io(void *owner, unsigned what)
+{
+	(void)what;
+	accept_some(owner);
+}
+
+static void on_retry(void *owner)
+{
+	struct listener *l = owner;
+	if (l->io.fd < 0)
+		return;
+	l->gateway->accept_paused = false;
+	accept_some(l);
+}
+
+void listeners_resume(struct gateway *gw)
+{
+	if (!gw->accept_paused)
+		return;
+	LIST_EACH(l, &gw->listeners, struct listener, link)
+		loop_defer(gw->loop, &l->retry);
+}
+
+static struct listener *new_listener(struct gateway *gw, const struct listener_config *c,
+				     const struct exchange_handler *handler, bool is_admin)
+{
+	struct listener *l = mem_must_zalloc(sizeof(*l));
+	list_init(&l->link);
+	l->gateway = gw;
+	l->io.fd = -1;
+	l->address = mem_must_strdup(c->address);
+	l->service = c->service ? mem_must_strdup(c->service) : NULL;
+	l->half_close = c->half_close;
+	l->is_admin = is_admin;
+	l->handler = handler;
+	l->references = 1;
+	task_init(&l->retry, on_retry, l);
+	l->accepted = metrics_counter(gw->metrics, METRIC_CONNECTIONS,
+				      (const char *[]){l->address});
+	l->open = metrics_gauge(gw->metrics, METRIC_OPEN_CONNECTIONS,
+				(const char *[]){l->address});
+	return l;
+}
+
+struct listener *listener_open(struct gateway *gw, const struct listener_config *c,
+			       const struct exchange_handler *handler, bool is_admin)
+{
+	struct listener *l = new_listener(gw, c, handler, is_admin);
+	int fd = net_listen(&c->parsed, &l->bound);
+	if (fd < 0 || !timer_init(&l->pause, gw->loop, on_retry, l) ||
+	    !io_open(&l->io, gw->loop, fd, on_io, l)) {
+		log_error("cannot listen on %s: %s", c->address, strerror(errno));
+		listener_drop(l);
+		return NULL;
+	}
+	char where[NET_TEXT_BYTES];
+	net_format(&l->bound, where);
+	log_info("%s on http://%s", is_admin ? "admin" : "listening", where);
+	list_push_back(&gw->listeners, &l->link);
+	return l;
+}
+
+void listener_close(struct listener *l)
+{
+	list_remove(&l->link);
+	task_cancel(&l->retry);
+	timer_release(&l->pause);
+	io_close(&l->io);
+	listener_drop(l);
+}
+
+void listener_drop(struct listener *l)
+{
+	if (--l->references)
+		return;
+	mem_free(l->address);
+	mem_free(l->service);
+	mem_free(l);
+}

@@ -1,0 +1,46 @@
+/*
+ * Listening sockets. When descriptors run out, or there are as many connections as allowed,
+ * accepting pauses until some are closed; those that come meanwhile wait in the kernel.
+ */
+#ifndef SLOTGATE_GATEWAY_LISTENER_H
+#define SLOTGATE_GATEWAY_LISTENER_H
+
+#include "base/loop.h"
+#include "base/net.h"
+#include "gateway/exchange.h"
+
+struct gateway;
+struct metrics_counter;
+struct metrics_gauge;
+
+struct listener {
+	struct list link;
+	struct gateway *gateway;
+	struct io io;
+	struct task retry;
+	struct timer pause;
+	char *address; /* as configured: how a reload knows it again */
+	char *service; /* the one that it serves; NULL: by host */
+	bool half_close;
+	bool is_admin;
+	struct net_address bound;
+	const struct exchange_handler *handler;
+	int references; /* connections, and the gateway's list */
+	struct metrics_counter *accepted;
+	struct metrics_gauge *open;
+};
+
+struct listener_config;
+
+/* Opens one; NULL: errno says why, and the log too. */
+struct listener *listener_open(struct gateway *, const struct listener_config *,
+			       const struct exchange_handler *, bool is_admin);
+
+/* Accepts no more; its connections go on. */
+void listener_close(struct listener *);
+void listener_drop(struct listener *);
+
+/* A connection has ended: accepting may go on. */
+void listeners_resume(struct gateway *);
+
+#endif

@@ -1,0 +1,87 @@
+/* The command line. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "activator/providers/supervisor.h"
+#include "config/config.h"
+#include "config/options.h"
+#include "gateway/gateway.h"
+#include "metrics/catalogue.h"
+
+static const char usage[] =
+	"slotgate: a gateway that gives each GPU pod exactly as many requests as it has slots\n"
+	"\n"
+	"  slotgate serve -c FILE   serve what the configuration says\n"
+	"  slotgate check -c FILE   check a configuration: a line for each fault\n"
+	"  slotgate help            this text\n"
+	"  slotgate help options    every option of the configuration, as Markdown\n"
+	"  slotgate help metrics    every metric, as Markdown\n"
+	"  slotgate version         the version\n"
+	"\n"
+	"SIGHUP, or a changed file, reloads the configuration; SIGTERM and Ctrl-C drain.\n";
+
+enum { USAGE_ERROR = 2 };
+
+static int fail(const char *message, const char *word)
+{
+	fprintf(stderr, "slotgate: %s%s; see 'slotgate help'\n", message, word);
+	return USAGE_ERROR;
+}
+
+static int check(const char *path)
+{
+	struct str faults;
+	str_init(&faults);
+	struct config *c = config_load(path, &faults);
+	if (!c)
+		fputs(faults.at, stderr);
+	str_release(&faults);
+	config_drop(c);
+	return c ? 0 : 1;
+}
+
+static int help(const char *topic)
+{
+	struct str page;
+	if (!topic) {
+		fputs(usage, stdout);
+		return 0;
+	}
+	str_init(&page);
+	if (strcmp(topic, "options") == 0)
+		options_write_markdown(&page);
+	else if (strcmp(topic, "metrics") == 0)
+		catalogue_write_markdown(&page);
+	else
+		return fail("there is no help on ", topic);
+	fputs(page.at, stdout);
+	str_release(&page);
+	return 0;
+}
+
+/* "-c FILE", and nothing else. */
+static const char *config_argument(int argc, char **argv)
+{
+	return argc == 4 && strcmp(argv[2], "-c") == 0 ? argv[3] : NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const char *verb = argc > 1 ? argv[1] : "";
+	if (strcmp(verb, SUPERVISOR_ARGUMENT) == 0 && argc == 3)
+		return supervisor_main(atoi(argv[2]));
+	if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0)
+		return help(argc > 2 ? argv[2] : NULL);
+	if (strcmp(verb, "version") == 0 || strcmp(verb, "--version") == 0) {
+		puts("slotgate " SLOTGATE_VERSION);
+		return 0;
+	}
+	bool serves = strcmp(verb, "serve") == 0;
+	if (!serves && strcmp(verb, "check") != 0)
+		return fail(*verb ? "there is no command " : "a command is missing", verb);
+	const char *path = config_argument(argc, argv);
+	if (!path)
+		return fail("the configuration is missing: give -c FILE", "");
+	return serves ? gateway_run(path) : check(path);
+}

@@ -1,0 +1,76 @@
+/* Answers that the gateway gives itself. */
+#include "gateway/reply.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+enum { LONGEST_RETRY_S = 3600, PROBLEM_BYTES = 1024 };
+
+static struct http_header header(enum header_id id, const char *name, const char *value)
+{
+	return (struct http_header){slice_of(name), slice_of(value), id};
+}
+
+int64_t reply_retry_after_s(int64_t us)
+{
+	int64_t s = (us + US_PER_S - 1) / US_PER_S;
+	return s < 1 ? 1 : s > LONGEST_RETRY_S ? LONGEST_RETRY_S : s;
+}
+
+static void send_all(struct exchange *x, const struct answer *a, const char *text, size_t len)
+{
+	exchange_respond(x, a);
+	if (a->has_body)
+		exchange_write(x, text, len);
+	exchange_end(x);
+}
+
+void reply_problem(struct exchange *x, const struct problem *p)
+{
+	struct http_header headers[4];
+	size_t n = 0;
+	char retry[24];
+	struct str body;
+	headers[n++] = header(HEADER_OTHER, "Content-Type", "application/problem+json");
+	if (p->retry_after_us) {
+		snprintf(retry, sizeof(retry), "%lld",
+			 (long long)reply_retry_after_s(p->retry_after_us));
+		headers[n++] = header(HEADER_OTHER, "Retry-After", retry);
+	}
+	if (p->request_id)
+		headers[n++] = header(HEADER_X_REQUEST_ID, "X-Request-Id", p->request_id);
+	str_init(&body);
+	str_printf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"reason\":\"%s\"",
+		   http_reason(p->status), p->status, p->reason);
+	if (p->detail) {
+		str_add_text(&body, ",\"detail\":");
+		str_add_json(&body, p->detail, strlen(p->detail));
+	}
+	str_add_text(&body, "}\n");
+	struct answer a = {
+		.status = p->status,
+		.headers = headers,
+		.count = n,
+		.content_length = (int64_t)body.len,
+		.has_body = !p->no_body,
+		.close = p->close,
+	};
+	send_all(x, &a, body.at, body.len);
+	str_release(&body);
+}
+
+void reply_text(struct exchange *x, int status, const char *content_type, const char *text, size_t len,
+		bool no_body)
+{
+	struct http_header type = header(HEADER_OTHER, "Content-Type", content_type);
+	struct answer a = {
+		.status = status,
+		.headers = &type,
+		.count = 1,
+		.content_length = (int64_t)len,
+		.has_body = !no_body,
+	};
+	send_all(x, &a, text, len);
+}

@@ -1,0 +1,469 @@
+/* A client's exchange with a service, step by step. */
+#include "gateway/request.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/access_log.h"
+#include "gateway/gateway.h"
+#include "gateway/reply.h"
+#include "gateway/router.h"
+
+enum { ANSWER_HEADERS_MAX = 256 };
+
+static int64_t now_of(const struct request *r)
+{
+	return loop_now_us(r->gateway->loop);
+}
+
+/* --- the only exit --------------------------------------------------------------------------- */
+
+static void count_ended(const struct request *r, int64_t now_us)
+{
+	struct service_stats *stats = &r->backend->stats;
+	bool whole = r->outcome == OUTCOME_OK || r->outcome == OUTCOME_REFUSED ||
+		     (r->outcome != OUTCOME_CLIENT_LEFT && r->outcome != OUTCOME_TOO_SLOW &&
+		      r->status >= 400);
+	int class = whole ? r->status / 100 : 0;
+	metrics_count(stats->classes[class >= 1 && class <= 5 ? class : 0]);
+	if (r->outcome == OUTCOME_CLIENT_LEFT)
+		metrics_count(stats->aborts[r->phase]);
+	if (r->outcome == OUTCOME_CLIENT_LEFT && r->phase == PHASE_QUEUED)
+		metrics_count(stats->client_left_queue);
+	if (r->outcome == OUTCOME_TOO_SLOW)
+		metrics_count(stats->spool_overflows);
+	if (r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_TIMEOUT ||
+	    r->outcome == OUTCOME_POD_FAILED)
+		stats_refused(stats, r->reason ? r->reason : "none");
+	metrics_observe(stats->duration, now_us - r->begun_us);
+	if (r->first_byte_us)
+		metrics_observe(stats->first_byte, r->first_byte_us - r->begun_us);
+	if (r->queued_us)
+		metrics_observe(stats->queue_wait,
+				(r->granted_us ? r->granted_us : now_us) - r->queued_us);
+	if (r->found_cold && r->granted_us)
+		metrics_observe(stats->cold_start_wait, r->granted_us - r->queued_us);
+	metrics_add(stats->bytes_in, (uint64_t)r->exchange->bytes_in);
+	metrics_add(stats->bytes_out, (uint64_t)r->exchange->bytes_out);
+}
+
+static void request_finish(struct request *r, enum outcome outcome)
+{
+	struct gateway *gw = r->gateway;
+	int64_t now_us = now_of(r);
+	if (outcome != OUTCOME_OK)
+		r->outcome = outcome;
+	if (r->job)
+		job_leave(r->job);
+	if (r->backend)
+		count_ended(r, now_us);
+	access_log_write(r, now_us);
+	if (r->backend)
+		backend_drop(r->backend);
+	config_drop(r->config);
+	mem_free(r->sticky_cookie);
+	list_remove(&r->link);
+	mem_free(r);
+	if (gw->draining)
+		gateway_drain_on(gw);
+}
+
+/* --- answers of our own ---------------------------------------------------------------------- */
+
+static void answer_problem(struct request *r, int status, const char *reason, const char *detail,
+			   int64_t retry_after_us)
+{
+	r->status = status;
+	r->reason = reason;
+	r->has_responded = true;
+	reply_problem(r->exchange, &(struct problem){
+					   .status = status,
+					   .reason = reason,
+					   .detail = detail,
+					   .retry_after_us = retry_after_us,
+					   .request_id = r->id,
+					   .no_body = r->is_head,
+				   });
+}
+
+static void refuse(struct request *r, int status, const char *reason, const char *detail)
+{
+	r->outcome = OUTCOME_REFUSED;
+	answer_problem(r, status, reason, detail, 0);
+}
+
+static const char *refusal_detail(const struct request *r, enum refusal why)
+{
+	switch (why) {
+	case REFUSAL_QUEUE_FULL:
+		return "as many requests wait as queue.maxRequests allows";
+	case REFUSAL_EXPIRED:
+		return "no slot became free within queue.maxWait";
+	case REFUSAL_COLD_START:
+		return "no pod became ready within queue.coldStartMaxWait";
+	case REFUSAL_SCALING_FAILED:
+		return service_scaling_failure(backend_service(r->backend));
+	case REFUSAL_NO_PODS:
+		return "no pod is ready, and this route does not wait for one";
+	case REFUSAL_ATTEMPTS:
+		return "as many pods as queue.maxAttempts allows could not be reached";
+	case REFUSAL_CLOSING:
+		return "the service is being removed, or the gateway is stopping";
+	default:
+		return "the gateway is out of memory";
+	}
+}
+
+static void refuse_by(struct request *r, enum refusal why, int64_t retry_after_us)
+{
+	metrics_count(r->backend->stats.queue_outcomes[why]);
+	r->outcome = OUTCOME_REFUSED;
+	/* 0 would leave the header out, but a refused client should be told when to come again. */
+	answer_problem(r, 503, refusal_name(why), refusal_detail(r, why),
+		       retry_after_us > 0 ? retry_after_us : 1);
+}
+
+/* --- begin: what it is ----------------------------------------------------------------------- */
+
+static void copy(char *to, size_t size, struct slice from)
+{
+	size_t n = from.len < size - 1 ? from.len : size - 1;
+	memcpy(to, from.at, n);
+	to[n] = '\0';
+}
+
+static struct request *request_new(struct gateway *gw, struct exchange *x,
+				   const struct http_head *head)
+{
+	struct request *r = mem_zalloc(sizeof(*r));
+	if (!r)
+		return NULL;
+	list_init(&r->link);
+	list_push_back(&gw->requests, &r->link);
+	r->gateway = gw;
+	r->exchange = x;
+	r->config = config_hold(gw->config);
+	r->begun_us = x->begun_us;
+	r->route = "none";
+	r->is_head = slice_is(head->method, "HEAD");
+	r->wants_upgrade = head->wants_upgrade;
+	copy(r->method, sizeof(r->method), head->method);
+	copy(r->target, sizeof(r->target), head->target);
+	forward_request_id(head, r->id);
+	x->owner = r;
+	return r;
+}
+
+static void refuse_route(struct request *r, const struct route *route)
+{
+	switch (route->kind) {
+	case ROUTE_NO_SERVICE:
+		refuse(r, 404, "no_service", "no service is configured for this host");
+		break;
+	case ROUTE_BAD_METHOD:
+		refuse(r, 501, "bad_method", "this method is not served here");
+		break;
+	case ROUTE_BLOCKED:
+		r->route = route->pattern->text;
+		refuse(r, 403, "blocked", "this route is blocked for clients of this service");
+		break;
+	default:
+		refuse(r, 400, "bad_target", "the request target is neither a path nor a URL");
+		break;
+	}
+}
+
+/* A cookie that names a ready pod keeps a browser on it: its session lives there. */
+static void follow_cookie(struct request *r, const struct http_head *head, struct ticket *t)
+{
+	const char *cookie = r->backend->config->pass_through.sticky_cookie;
+	char name[REQUEST_POD_BYTES];
+	if (!cookie)
+		return;
+	struct slice value = forward_cookie(head, cookie);
+	copy(name, sizeof(name), value.at ? value : SLICE(""));
+	const struct pod *p = service_pod_by_name(backend_service(r->backend), name);
+	if (p)
+		t->prefer_pod = p->id;
+}
+
+static struct job *make_job(struct request *r, const struct route *route,
+			    const struct http_head *head)
+{
+	const struct slot_pattern *pattern = route->pattern;
+	enum ticket_kind kind = route->kind == ROUTE_PASS ? TICKET_PASS
+				: pattern->exclusive	  ? TICKET_EXCLUSIVE
+							  : TICKET_SLOT;
+	struct job *j = job_new(r->backend, r, kind);
+	if (!j)
+		return NULL;
+	j->is_head = r->is_head;
+	j->is_safe = r->is_head || slice_is(head->method, "GET") ||
+		     slice_is(head->method, "OPTIONS");
+	/* A job with a slot is answered, not tunnelled. */
+	j->wants_upgrade = r->wants_upgrade && kind == TICKET_PASS && !head->has_body;
+	j->ticket.freed_by_idle = pattern && pattern->freed_by_idle;
+	if (kind == TICKET_PASS)
+		follow_cookie(r, head, &j->ticket);
+	r->job = j;
+	return j;
+}
+
+static bool body_is_too_large(const struct request *r, int64_t bytes)
+{
+	return bytes > r->backend->config->body.max_bytes;
+}
+
+static void refuse_body(struct request *r)
+{
+	refuse(r, 413, "body_too_large", "the request's body is larger than body.maxBytes");
+}
+
+static void drop_job(struct request *r)
+{
+	struct job *j = r->job;
+	r->job = NULL;
+	if (j)
+		job_leave(j);
+}
+
+/* Asks for a place in the queue before the body is read. */
+static bool admit(struct request *r, const struct route *route, const struct http_head *head)
+{
+	struct service *s = backend_service(r->backend);
+	struct job *j = make_job(r, route, head);
+	if (!j) {
+		refuse_by(r, REFUSAL_NO_MEMORY, 0);
+		return false;
+	}
+	if (!service_admit(s, &j->ticket, now_of(r))) {
+		enum refusal why = j->ticket.refusal;
+		int64_t retry_after_us = j->ticket.retry_after_us;
+		drop_job(r);
+		refuse_by(r, why, retry_after_us);
+		return false;
+	}
+	struct http_head upgradeless = *head;
+	upgradeless.wants_upgrade = j->wants_upgrade;
+	forward_request_head(&j->head, &upgradeless, route, r->exchange, r->id);
+	return true;
+}
+
+static void begin(struct exchange *x, const struct http_head *head)
+{
+	struct gateway *gw = x->gateway;
+	struct request *r = request_new(gw, x, head);
+	if (!r) {
+		exchange_reset(x);
+		return;
+	}
+	struct route route = router_find(gw, x, head);
+	r->backend = route.backend;
+	if (r->backend)
+		backend_hold(r->backend);
+	if (route.kind != ROUTE_SLOT && route.kind != ROUTE_PASS) {
+		refuse_route(r, &route);
+		return;
+	}
+	r->route = route.pattern ? route.pattern->text : "pass-through";
+	if (body_is_too_large(r, head->content_length)) {
+		refuse_body(r);
+		return;
+	}
+	if (!admit(r, &route, head))
+		return;
+	const struct service_config *c = r->backend->config;
+	struct body_limits limits = {c->body.timeout_us, {c->spool.memory_bytes, c->spool.max_bytes}};
+	exchange_read_body(x, limits);
+}
+
+/* --- read the body --------------------------------------------------------------------------- */
+
+static void on_body(struct exchange *x, const char *bytes, size_t len)
+{
+	struct request *r = x->owner;
+	if (!r || !r->job)
+		return;
+	if (r->job->state == JOB_TUNNEL) {
+		job_tunnel_write(r->job, bytes, len);
+		return;
+	}
+	if (body_is_too_large(r, x->bytes_in)) {
+		drop_job(r);
+		refuse_body(r);
+		return;
+	}
+	enum spool_error error = job_add_body(r->job, bytes, len);
+	if (!error)
+		return;
+	log_error("%s: cannot keep a request's body: %s", r->backend->name,
+		  spool_error_text(error));
+	drop_job(r);
+	r->outcome = OUTCOME_REFUSED;
+	answer_problem(r, 503, "spool", spool_error_text(error), US_PER_S);
+}
+
+/* --- queue ----------------------------------------------------------------------------------- */
+
+static void on_body_end(struct exchange *x)
+{
+	struct request *r = x->owner;
+	if (!r || !r->job)
+		return;
+	struct job *j = r->job;
+	if (j->state == JOB_TUNNEL) {
+		job_tunnel_end(j);
+		return;
+	}
+	bool needs_length = j->body || !j->is_safe;
+	forward_request_framing(&j->head, needs_length ? j->body_bytes : -1);
+	if (j->head.failed) {
+		drop_job(r);
+		refuse_by(r, REFUSAL_NO_MEMORY, 0);
+		return;
+	}
+	struct service_counts counts;
+	service_count(backend_service(r->backend), now_of(r), &counts);
+	r->found_cold = counts.pods[POD_READY] + counts.pods[POD_FULL] == 0;
+	r->queued_us = now_of(r);
+	r->phase = PHASE_QUEUED;
+	job_enqueue(j);
+}
+
+void request_refused(struct request *r, enum refusal why, int64_t retry_after_us)
+{
+	r->job = NULL;
+	refuse_by(r, why, retry_after_us);
+}
+
+void request_requeued(struct request *r)
+{
+	r->granted_us = 0;
+	r->phase = PHASE_QUEUED;
+	r->pod[0] = '\0';
+}
+
+/* --- the job works --------------------------------------------------------------------------- */
+
+void request_granted(struct request *r, const struct pod *p)
+{
+	r->granted_us = now_of(r);
+	r->phase = PHASE_WORKING;
+	r->attempts++;
+	if (r->attempts == 1)
+		metrics_count(r->backend->stats.queue_outcomes[REFUSAL_NONE]);
+	copy(r->pod, sizeof(r->pod), slice_of(p->name));
+}
+
+void request_failed(struct request *r, enum outcome outcome, int status, const char *reason,
+		    const char *detail)
+{
+	r->job = NULL;
+	r->outcome = outcome;
+	if (r->has_responded) {
+		r->reason = reason;
+		exchange_reset(r->exchange);
+		return;
+	}
+	answer_problem(r, status, reason, detail, status == 503 ? US_PER_S : 0);
+}
+
+/* --- answer ---------------------------------------------------------------------------------- */
+
+static size_t add_own_headers(struct request *r, const struct http_head *head,
+			      struct http_header *headers, size_t n)
+{
+	if (!http_find(head, HEADER_X_REQUEST_ID).at)
+		headers[n++] = (struct http_header){SLICE("X-Request-Id"), slice_of(r->id),
+						    HEADER_X_REQUEST_ID};
+	const char *cookie = r->backend->config->pass_through.sticky_cookie;
+	if (cookie && r->job && r->job->ticket.kind == TICKET_PASS) {
+		mem_free(r->sticky_cookie);
+		int len = asprintf(&r->sticky_cookie, "%s=%s; Path=/; HttpOnly; SameSite=Lax", cookie,
+				   r->pod);
+		if (len < 0)
+			r->sticky_cookie = NULL;
+		else
+			headers[n++] = (struct http_header){
+				SLICE("Set-Cookie"), slice_of(r->sticky_cookie), HEADER_OTHER};
+	}
+	return n;
+}
+
+void request_answer_head(struct request *r, const struct http_head *head)
+{
+	struct http_header headers[ANSWER_HEADERS_MAX];
+	bool is_upgrade = head->status == 101;
+	size_t n = forward_answer_headers(head, headers, ANSWER_HEADERS_MAX - 2, is_upgrade);
+	n = add_own_headers(r, head, headers, n);
+	r->status = head->status;
+	r->first_byte_us = now_of(r);
+	r->phase = PHASE_STREAMING;
+	r->has_responded = true;
+	struct answer a = {
+		.status = head->status,
+		.headers = headers,
+		.count = n,
+		.content_length = head->status == 204 ? -1 : head->content_length,
+		.has_body = head->has_body || is_upgrade,
+	};
+	exchange_respond(r->exchange, &a);
+}
+
+void request_answer_body(struct request *r, const char *bytes, size_t len)
+{
+	exchange_write(r->exchange, bytes, len);
+}
+
+void request_answer_end(struct request *r)
+{
+	r->job = NULL;
+	exchange_end(r->exchange);
+}
+
+/* --- finish ---------------------------------------------------------------------------------- */
+
+static void on_delivered(struct exchange *x)
+{
+	if (x->owner)
+		request_finish(x->owner, OUTCOME_OK);
+}
+
+static void on_left(struct exchange *x, enum exchange_end why)
+{
+	struct request *r = x->owner;
+	if (!r)
+		return;
+	switch (why) {
+	case END_CLIENT_LEFT:
+		request_finish(r, OUTCOME_CLIENT_LEFT);
+		break;
+	case END_TOO_SLOW:
+		request_finish(r, OUTCOME_TOO_SLOW);
+		break;
+	case END_BAD_BODY:
+		r->status = 400;
+		request_finish(r, OUTCOME_BAD_BODY);
+		break;
+	case END_BODY_TIMEOUT:
+		r->status = 408;
+		request_finish(r, OUTCOME_BAD_BODY);
+		break;
+	case END_RESET:
+		/* It was our own wish, and the outcome was set with it. */
+		request_finish(r, r->outcome);
+		break;
+	}
+}
+
+const struct exchange_handler request_handler = {
+	.begin = begin,
+	.body = on_body,
+	.body_end = on_body_end,
+	.left = on_left,
+	.delivered = on_delivered,
+};

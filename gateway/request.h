@@ -1,0 +1,67 @@
+/*
+ * A request: a client's exchange with a service, from its head to its answer's last byte. Steps,
+ * each in request.c, in this order:
+ *
+ *   begin -> route -> admit -> read the body -> queue -> (the job works) -> answer -> finish
+ *
+ * It attaches to a job, which outlives it if the client leaves. request_finish is its only exit:
+ * whatever ends it ends there, with one access-log line.
+ */
+#ifndef SLOTGATE_GATEWAY_REQUEST_H
+#define SLOTGATE_GATEWAY_REQUEST_H
+
+#include "gateway/exchange.h"
+#include "gateway/forward.h"
+#include "gateway/job.h"
+
+enum { REQUEST_TARGET_BYTES = 128, REQUEST_METHOD_BYTES = 16, REQUEST_POD_BYTES = 80 };
+
+/* How it ended, for the access log. */
+enum outcome {
+	OUTCOME_OK,	       /* the pod's answer was delivered, whatever its status */
+	OUTCOME_REFUSED,       /* the gateway said no: the reason says why */
+	OUTCOME_CLIENT_LEFT,
+	OUTCOME_TOO_SLOW,      /* the client did not take its answer */
+	OUTCOME_BAD_BODY,
+	OUTCOME_TIMEOUT,       /* the pod took too long */
+	OUTCOME_POD_FAILED,    /* the pod's answer broke, or was none */
+};
+
+struct request {
+	struct list link;
+	struct gateway *gateway;
+	struct exchange *exchange;
+	struct config *config; /* that it began with */
+	struct backend *backend;
+	struct job *job;       /* NULL: none yet, or no more */
+	const char *route;     /* the pattern it matched, or what else it was */
+	char id[REQUEST_ID_BYTES];
+	char method[REQUEST_METHOD_BYTES], target[REQUEST_TARGET_BYTES], pod[REQUEST_POD_BYTES];
+	bool is_head, wants_upgrade;
+	bool has_responded;
+	int status;	       /* of the answer; 0: none */
+	enum outcome outcome;
+	const char *reason;    /* of a refusal or a failure */
+	enum client_phase phase;
+	bool found_cold;       /* there was no pod when it joined the queue */
+	int attempts;
+	int64_t begun_us, queued_us, granted_us, first_byte_us; /* 0: not yet */
+	char *sticky_cookie;   /* to be set in the answer; NULL: none */
+};
+
+/* The handler of the listeners that serve clients. */
+extern const struct exchange_handler request_handler;
+
+/* What the job tells; each says whether the request is still attached afterwards. */
+void request_granted(struct request *, const struct pod *);
+void request_requeued(struct request *);
+void request_refused(struct request *, enum refusal, int64_t retry_after_us);
+void request_answer_head(struct request *, const struct http_head *);
+void request_answer_body(struct request *, const char *bytes, size_t len);
+void request_answer_end(struct request *);
+
+/* The job will bring no (more) answer. */
+void request_failed(struct request *, enum outcome, int status, const char *reason,
+		    const char *detail);
+
+#endif

@@ -1,0 +1,111 @@
+/* Finds the service for a request. */
+#include "gateway/router.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "gateway/gateway.h"
+
+enum { HOST_BYTES = 256 };
+
+/* An absolute target ("http://host/path") carries its own host, which wins (RFC 9112, 3.2.2). */
+static bool split_target(struct slice target, struct slice *host, struct slice *path)
+{
+	static const char *const schemes[] = {"http://", "https://"};
+	if (target.len && target.at[0] == '/') {
+		*path = target;
+		return true;
+	}
+	for (size_t i = 0; i < 2; i++) {
+		size_t n = strlen(schemes[i]);
+		if (!slice_starts(target, schemes[i]))
+			continue;
+		struct slice rest = {target.at + n, target.len - n};
+		const char *slash = memchr(rest.at, '/', rest.len);
+		size_t host_len = slash ? (size_t)(slash - rest.at) : rest.len;
+		*host = (struct slice){rest.at, host_len};
+		*path = slash ? (struct slice){slash, rest.len - host_len} : SLICE("/");
+		return host_len > 0 && !memchr(host->at, '@', host_len);
+	}
+	return false;
+}
+
+/* Lower case, without the port and a final dot. */
+static bool normalise_host(struct slice host, char name[HOST_BYTES])
+{
+	const char *colon = memrchr(host.at, ':', host.len);
+	const char *bracket = memrchr(host.at, ']', host.len);
+	if (colon && (!bracket || colon > bracket))
+		host.len = (size_t)(colon - host.at);
+	if (host.len && host.at[host.len - 1] == '.')
+		host.len--;
+	if (host.len >= HOST_BYTES)
+		return false;
+	for (size_t i = 0; i < host.len; i++)
+		name[i] = (char)tolower((unsigned char)host.at[i]);
+	name[host.len] = '\0';
+	return true;
+}
+
+/* How well a service's host fits: 3 exactly, 2 by a wildcard, 1 as the one for every host. */
+static int fit(const struct service_config *s, const char *host)
+{
+	int best = s->host_count == 0;
+	for (size_t i = 0; i < s->host_count; i++) {
+		const char *pattern = s->hosts[i];
+		if (strcmp(pattern, host) == 0)
+			return 3;
+		if (pattern[0] != '*')
+			continue;
+		size_t suffix = strlen(pattern + 1), n = strlen(host);
+		if (n > suffix && strcmp(host + n - suffix, pattern + 1) == 0)
+			best = 2;
+	}
+	return best;
+}
+
+static struct backend *backend_for(struct gateway *gw, const char *bound_service, struct slice host)
+{
+	char name[HOST_BYTES];
+	struct backend *best = NULL;
+	int best_fit = 0;
+	if (bound_service)
+		return backend_by_name(gw, bound_service);
+	if (!normalise_host(host, name))
+		return NULL;
+	LIST_EACH(b, &gw->backends, struct backend, link) {
+		bool is_elsewhere = b->is_retired || (b->is_bound && !b->config->host_count);
+		int f = is_elsewhere ? 0 : fit(b->config, name);
+		if (f > best_fit) {
+			best_fit = f;
+			best = b;
+		}
+	}
+	return best;
+}
+
+struct route router_find(struct gateway *gw, const struct exchange *x, const struct http_head *head)
+{
+	struct route r = {.kind = ROUTE_BAD_TARGET, .host = http_find(head, HEADER_HOST)};
+	if (slice_is(head->method, "CONNECT")) {
+		r.kind = ROUTE_BAD_METHOD;
+		return r;
+	}
+	if (slice_is(head->target, "*") && slice_is(head->method, "OPTIONS"))
+		r.target = head->target;
+	else if (!split_target(head->target, &r.host, &r.target))
+		return r;
+	r.backend = backend_for(gw, x->service, r.host);
+	if (!r.backend) {
+		r.kind = ROUTE_NO_SERVICE;
+		return r;
+	}
+	const struct service_config *s = r.backend->config;
+	r.pattern = slot_pattern_match(s->blocked, s->blocked_count, head->method, r.target);
+	r.kind = ROUTE_BLOCKED;
+	if (r.pattern)
+		return r;
+	r.pattern = slot_pattern_match(s->slots, s->slot_count, head->method, r.target);
+	r.kind = r.pattern ? ROUTE_SLOT : ROUTE_PASS;
+	return r;
+}

@@ -1,0 +1,185 @@
+/* Connections to pods, and the pools of idle ones. */
+#include "gateway/upstream.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/backend.h"
+#include "gateway/gateway.h"
+
+struct upstream_pool {
+	struct backend *backend;
+	struct net_address address;
+	struct list idle;
+	int references; /* its pod, and each connection */
+	bool is_closed; /* its pod is gone: nothing is kept any more */
+};
+
+static void pool_drop(struct upstream_pool *pool)
+{
+	if (--pool->references == 0)
+		mem_free(pool);
+}
+
+struct upstream_pool *upstream_pool_new(struct backend *b, const struct net_address *address)
+{
+	struct upstream_pool *pool = mem_zalloc(sizeof(*pool));
+	if (!pool)
+		return NULL;
+	pool->backend = b;
+	pool->address = *address;
+	pool->references = 1;
+	list_init(&pool->idle);
+	return pool;
+}
+
+void upstream_pool_free(struct upstream_pool *pool)
+{
+	LIST_EACH(u, &pool->idle, struct upstream, link)
+		upstream_close(u);
+	pool->is_closed = true;
+	pool_drop(pool);
+}
+
+static void reap(void *owner)
+{
+	struct upstream *u = owner;
+	pool_drop(u->pool);
+	mem_free(u);
+}
+
+void upstream_close(struct upstream *u)
+{
+	if (u->state == UPSTREAM_DEAD)
+		return;
+	u->state = UPSTREAM_DEAD;
+	list_remove(&u->link);
+	timer_release(&u->timer);
+	io_close(&u->io);
+	loop_defer(u->pool->backend->gateway->loop, &u->reap);
+}
+
+static void on_connecting(struct upstream *u, unsigned what)
+{
+	if (!(what & (IO_WRITE | IO_READ)))
+		return;
+	int error = net_take_error(u->io.fd);
+	if (!error && !(what & IO_WRITE))
+		return;
+	timer_clear(&u->timer);
+	if (error) {
+		u->fn(u->owner, error == ECONNREFUSED ? UPSTREAM_REFUSED : UPSTREAM_CONNECT_FAILED,
+		      0);
+		return;
+	}
+	u->state = UPSTREAM_BUSY;
+	u->fn(u->owner, UPSTREAM_CONNECTED, what);
+}
+
+static void on_io(void *owner, unsigned what)
+{
+	struct upstream *u = owner;
+	switch (u->state) {
+	case UPSTREAM_CONNECTING:
+		on_connecting(u, what);
+		break;
+	case UPSTREAM_BUSY:
+		u->fn(u->owner, UPSTREAM_READY, what);
+		break;
+	case UPSTREAM_IDLE:
+		/* Nothing may come on it: the pod has closed it, or speaks out of turn. */
+		if (!net_is_idle(u->io.fd))
+			upstream_close(u);
+		break;
+	case UPSTREAM_DEAD:
+		break;
+	}
+}
+
+static void on_timer(void *owner)
+{
+	struct upstream *u = owner;
+	if (u->state == UPSTREAM_IDLE)
+		upstream_close(u);
+	else
+		u->fn(u->owner, UPSTREAM_TIMER, 0);
+}
+
+static struct upstream *take_idle(struct upstream_pool *pool)
+{
+	/* The one used last is the least likely to be closed by the pod in this moment. */
+	while (!list_is_empty(&pool->idle)) {
+		struct upstream *u = LIST_FIRST(&pool->idle, struct upstream, link);
+		if (net_is_idle(u->io.fd)) {
+			list_remove(&u->link);
+			timer_clear(&u->timer);
+			return u;
+		}
+		metrics_count(pool->backend->stats.connections_stale);
+		upstream_close(u);
+	}
+	return NULL;
+}
+
+static struct upstream *connect_new(struct upstream_pool *pool)
+{
+	struct gateway *gw = pool->backend->gateway;
+	struct upstream *u = mem_zalloc(sizeof(*u));
+	if (!u || !timer_init(&u->timer, gw->loop, on_timer, u)) {
+		mem_free(u);
+		errno = ENOMEM;
+		return NULL;
+	}
+	list_init(&u->link);
+	task_init(&u->reap, reap, u);
+	u->pool = pool;
+	pool->references++;
+	u->state = UPSTREAM_CONNECTING;
+	u->io.fd = -1;
+	int fd = net_connect(&pool->address);
+	if (fd < 0 || !io_open(&u->io, gw->loop, fd, on_io, u)) {
+		int error = fd < 0 ? errno : ENOMEM;
+		upstream_close(u);
+		errno = error;
+		return NULL;
+	}
+	timer_set(&u->timer, loop_now_us(gw->loop) + pool->backend->config->timeouts.connect_us);
+	return u;
+}
+
+struct upstream *upstream_take(struct upstream_pool *pool, bool must_be_new, upstream_fn *fn,
+			       void *owner)
+{
+	struct upstream *u = must_be_new ? NULL : take_idle(pool);
+	struct service_stats *stats = &pool->backend->stats;
+	if (u) {
+		u->state = UPSTREAM_BUSY;
+		u->is_reused = true;
+		metrics_count(stats->connections_reused);
+	} else {
+		u = connect_new(pool);
+		if (!u)
+			return NULL;
+		metrics_count(stats->connections_new);
+	}
+	u->fn = fn;
+	u->owner = owner;
+	return u;
+}
+
+void upstream_give(struct upstream *u)
+{
+	struct upstream_pool *pool = u->pool;
+	if (pool->is_closed) {
+		upstream_close(u);
+		return;
+	}
+	u->state = UPSTREAM_IDLE;
+	u->fn = NULL;
+	u->owner = NULL;
+	list_push_front(&pool->idle, &u->link);
+	timer_set(&u->timer, loop_now_us(pool->backend->gateway->loop) +
+				     pool->backend->config->timeouts.pod_keep_alive_us);
+}

@@ -1,0 +1,159 @@
+"""Promise 9: SIGTERM answers all who are in, refuses the rest clearly, and exits 0."""
+import signal
+
+import pytest
+
+from harness.demo import GENERATE, PROMPT
+from harness.wait import wait_until
+from harness.websocket import TEXT, WebSocket
+
+
+def test_all_who_are_in_are_answered(gateway, pod):
+    front = gateway(pod, top={"drainTimeout": "30s"})
+    clients = [front.open_post("/job/0")]
+    job = pod.next()
+    for i in range(1, 5):
+        clients.append(front.open_post(f"/job/{i}"))
+        front.wait_for(waiting=i)
+    front.terminate()
+    wait_until(lambda: front.admin("/readyz")[0] == 503, "it says that it drains")
+    assert front.admin("/healthz")[0] == 200
+    job.answer(b"0")
+    for i in range(1, 5):
+        job = pod.next()
+        job.answer(b"%d" % i)
+    assert [client.read_response().body for client in clients] == [b"0", b"1", b"2", b"3", b"4"]
+    assert front.wait() == 0
+
+
+def test_an_upload_under_way_is_finished(gateway, pod):
+    front = gateway(pod, top={"drainTimeout": "30s"})
+    client = front.client()
+    client.send(client.head("POST", "/job", [("Content-Length", 4)]) + b"12")
+    front.wait_for(uploading=1)
+    front.terminate()
+    wait_until(lambda: front.admin("/readyz")[0] == 503, "it drains")
+    client.send(b"34")
+    job = pod.next()
+    assert job.body == b"1234"
+    job.answer()
+    response = client.read_response()
+    assert response.status == 200 and response.get("connection") == "close"
+    assert front.wait() == 0
+
+
+def test_a_slow_download_is_finished(gateway, pod):
+    front = gateway(pod, top={"drainTimeout": "30s"})
+    slow = front.client(receive_buffer=4096).post("/job")
+    body = b"x" * (12 << 20)
+    pod.next().answer(body)
+    front.wait_for(free=1)
+    front.terminate()
+    assert slow.read_response().body == body
+    assert front.wait() == 0
+
+
+def test_newcomers_are_turned_away(gateway, pod):
+    front = gateway(pod, top={"drainTimeout": "30s"})
+    idle = front.client()
+    assert idle.get("/").read_response().status == 200
+    client = front.open_post("/job")
+    job = pod.next()
+    front.terminate()
+    wait_until(lambda: front.admin("/readyz")[0] == 503, "it drains")
+    assert idle.is_closed_by_peer(), "an idle connection would be a trap for its next request"
+    try:
+        with front.client() as late:
+            response = late.post("/job/late").read_response()
+            assert response.status == 503 and response.problem == "closing"
+    except (ConnectionError, OSError):
+        pass  # refused outright: as clear
+    job.answer()
+    assert client.read_response().status == 200
+    assert front.wait() == 0
+    assert "/job/late" not in pod.paths()
+
+
+def test_an_answer_for_nobody_is_awaited_too(gateway, pod):
+    """The pod works on; whoever takes over from here should find it idle."""
+    front = gateway(pod, top={"drainTimeout": "30s"})
+    client = front.open_post("/job")
+    job = pod.next()
+    client.leave()
+    front.wait_for(draining=1)
+    front.terminate()
+    wait_until(lambda: front.admin("/readyz")[0] == 503, "it drains")
+    front.wait_for(draining=1)
+    job.answer()
+    assert front.wait() == 0
+
+
+def test_the_drain_has_a_limit(gateway, pod):
+    front = gateway(pod, top={"drainTimeout": "200ms"})
+    working, waiting = front.open_post("/job/0"), None
+    job = pod.next()
+    waiting = front.open_post("/job/1")
+    front.wait_for(waiting=1)
+    front.terminate()
+    assert front.wait() == 0
+    for client in (working, waiting):
+        try:
+            assert client.read_response().status in (502, 503, 504)
+        except Exception as error:  # cut off
+            assert isinstance(error, ConnectionError) or "closed" in str(error)
+    job.end()
+    assert pod.paths() == ["/job/0"]
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_now(gateway, pod, second):
+    front = gateway(pod, top={"drainTimeout": "60s"})
+    front.open_post("/job")
+    pod.next()
+    front.terminate()
+    wait_until(lambda: front.admin("/readyz")[0] == 503, "it drains")
+    front.process.send_signal(second)
+    front.wait()
+    front.process.returncode = 0  # any code will do here
+
+
+def test_sigint_drains_like_sigterm(gateway, pod):
+    front = gateway(pod, top={"drainTimeout": "30s"})
+    client = front.open_post("/job")
+    job = pod.next()
+    front.process.send_signal(signal.SIGINT)
+    wait_until(lambda: front.admin("/readyz")[0] == 503, "it drains")
+    job.answer()
+    assert client.read_response().status == 200
+    assert front.wait() == 0
+
+
+def test_idle_it_exits_at_once(gateway, pod):
+    front = gateway(pod, top={"drainTimeout": "60s"})
+    with front.client() as idle:
+        assert idle.get("/").read_response().status == 200
+        front.terminate()
+        assert front.wait() == 0
+
+
+def test_a_websocket_is_closed_at_the_drains_end(gateway, demo_pod):
+    pod = demo_pod()
+    front = gateway(pod, top={"drainTimeout": "300ms"})
+    socket = WebSocket(front.client(), "/queue/join")
+    socket.send("before")
+    assert socket.read() == (TEXT, b"before")
+    front.terminate()
+    assert front.wait() == 0
+    assert socket.client.is_closed_by_peer()
+
+
+def test_a_load_on_demo_pods_is_finished(gateway, demo_pod):
+    pods = [demo_pod("--service-time", "30ms") for _ in range(2)]
+    front = gateway(*pods, slots=["POST " + GENERATE], top={"drainTimeout": "30s"})
+    clients = [front.open_post(GENERATE, PROMPT) for _ in range(20)]
+    front.wait_for(working=2)
+    wait_until(lambda: sum(pod.audit()["arrived"] for pod in pods) >= 4, "it is under way")
+    wait_until(lambda: front.figures()["uploading"] == 0, "all are in")
+    front.terminate()
+    assert [client.read_response().status for client in clients] == [200] * 20
+    assert front.wait() == 0
