@@ -1,75 +1,92 @@
-# slotgate: `make` builds it, `make run` shows it at work, `make test` proves it.
-# Two builds side by side: build/ (release, asserts on) and build/san/ (ASan and UBSan).
+# slotgate. `make run` shows it at work, `make test` proves it, `make` builds build/slotgate.
+#
+#   make            build/slotgate
+#   make run        the main job, live: hey against pods that start from zero (REQUESTS=... etc.)
+#   make test       everything that is quick, under ASan and UBSan
+#   make test-deep  what takes longer: soak, fuzzing, torture, valgrind
+#   make check      the rules of the code: format, includes, headers, duplicate docs
+#   make format     clang-format over all of it
+#   make install    into DESTDIR and PREFIX
+#
+# SAN=1 builds with sanitizers into build/san, CC=clang with clang, WERROR=1 makes warnings errors.
 
-CC      ?= gcc
+CC      := $(if $(filter default undefined,$(origin CC)),gcc,$(CC))
 SAN     ?= 0
 WERROR  ?= 0
-PYTHON  ?= /usr/bin/python3
+PREFIX  ?= /usr/local
+PYTHON  := /usr/bin/python3
+VARIANT := $(if $(filter clang%,$(CC)),-clang)
 
 ifeq ($(SAN),1)
-BUILD   := build/san
+BUILD   := build/san$(VARIANT)
 CFLAGS  ?= -O1 -g
 MODE    := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 else
-BUILD   := build
+BUILD   := build$(VARIANT)
 CFLAGS  ?= -O2 -g
 MODE    :=
 endif
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
            $(if $(filter 1,$(WERROR)),-Werror)
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARN) $(MODE) $(CFLAGS) -pthread -MMD -MP
+COMPILE  = $(CC) -std=gnu11 -I. $(WARN) $(MODE) $(CFLAGS) -pthread -MMD -MP
 
-# llhttp: a library where the system has one, else Debian's node-llhttp sources, compiled here.
+# llhttp: a library where the system has one, else the sources of Debian's node-llhttp.
 ifeq ($(shell pkg-config --exists libllhttp 2>/dev/null && echo yes),yes)
 LLHTTP_CFLAGS := $(shell pkg-config --cflags libllhttp)
 LLHTTP_LIBS   := $(shell pkg-config --libs libllhttp)
 LLHTTP_OBJ    :=
 else
-LLHTTP_SRC    := /usr/share/llhttp
-LLHTTP_CFLAGS := -I/usr/share/include/llhttp -I/usr/share/include
+LLHTTP_DIR    := /usr/share/llhttp
+LLHTTP_CFLAGS := -I/usr/share/include/llhttp
 LLHTTP_LIBS   :=
 LLHTTP_OBJ     = $(addprefix $(BUILD)/llhttp/,api.o http.o llhttp.o)
 endif
-
 LIBS := $(LLHTTP_LIBS) -levent_core -lcurl -lcrypto -lcjson -lm
 
 SRC  := $(wildcard base/*.c config/*.c metrics/*.c activator/*.c activator/core/*.c \
         activator/providers/*.c gateway/*.c)
 OBJ   = $(SRC:%.c=$(BUILD)/%.o)
 LIB   = $(filter-out $(BUILD)/gateway/main.o,$(OBJ)) $(LLHTTP_OBJ)
+POD_SRC   := $(wildcard tests/pods/*.c)
+UNIT_SRC  := $(wildcard tests/unit/test_*.c)
+UNIT_HELP := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+UNIT       = $(UNIT_SRC:%.c=$(BUILD)/%)
+CODE      := $(wildcard base/*.[ch] config/*.[ch] metrics/*.[ch] activator/*.[ch] \
+             activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] tests/*/*.[ch])
 
-UNIT_SRC := $(wildcard tests/unit/test_*.c)
-UNIT      = $(UNIT_SRC:%.c=$(BUILD)/%)
-POD_SRC  := $(wildcard tests/pods/*.c)
-
+.PHONY: all unit pods run test test-deep check format deps deps-test deps-deep install clean
+.SECONDARY:
 .DEFAULT_GOAL := all
-.PHONY: all deps
-deps:
-	@true
-all: $(BUILD)/slotgate
+
+all: deps $(BUILD)/slotgate
+unit: $(UNIT)
+pods: $(BUILD)/demo-pod
 
 $(BUILD)/slotgate: $(OBJ) $(LLHTTP_OBJ)
 	@echo "  LINK $@"
 	@$(CC) $(MODE) -pthread $^ -o $@ $(LIBS)
 
-$(BUILD)/%.o: %.c | deps
+$(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
-	@$(CC) $(ALL_CFLAGS) $(LLHTTP_CFLAGS) -DSLOTGATE_VERSION='"$(VERSION)"' -c $< -o $@
+	@$(COMPILE) -D_GNU_SOURCE $(LLHTTP_CFLAGS) -c $< -o $@
 
-$(BUILD)/tests/pods/%.o: tests/pods/%.c | deps
+# Only what says its version is built anew when that changes.
+$(BUILD)/gateway/main.o $(BUILD)/gateway/stats.o: COMPILE += -DSLOTGATE_VERSION='"$(VERSION)"'
+
+$(BUILD)/tests/pods/%.o: tests/pods/%.c
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
-	@$(CC) -std=gnu11 $(WARN) $(MODE) $(CFLAGS) -pthread -MMD -MP -c $< -o $@
+	@$(COMPILE) -c $< -o $@
 
-$(BUILD)/llhttp/%.o: $(LLHTTP_SRC)/%.c | deps
+$(BUILD)/llhttp/%.o: $(LLHTTP_DIR)/%.c
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	@$(CC) -std=gnu11 $(LLHTTP_CFLAGS) $(MODE) $(CFLAGS) -c $< -o $@
 
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_HELP:%.c=$(BUILD)/%.o) $(LIB)
 	@echo "  LINK $@"
 	@$(CC) $(MODE) -pthread $^ -o $@ -lcmocka $(LIBS)
 
@@ -77,4 +94,43 @@ $(BUILD)/demo-pod: $(POD_SRC:%.c=$(BUILD)/%.o)
 	@echo "  LINK $@"
 	@$(CC) $(MODE) -pthread $^ -o $@ -lm
 
--include $(shell find build -name '*.d' 2>/dev/null)
+# --- what the machine needs (Debian) -------------------------------------------------------------
+
+deps:
+	@deploy/deps.sh build
+deps-test:
+	@deploy/deps.sh build test
+deps-deep:
+	@deploy/deps.sh build test deep
+
+# --- the two commands ----------------------------------------------------------------------------
+
+# Each sub-make starts after the packages are there, and so finds the libraries.
+run:
+	@deploy/deps.sh build run
+	@$(MAKE) --no-print-directory -j2 all pods
+	@$(PYTHON) tests/demo/run.py --slotgate build/slotgate --pod build/demo-pod
+
+test: deps-test
+	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods unit
+	@$(PYTHON) tests/run.py quick
+
+test-deep: deps-deep
+	@$(MAKE) --no-print-directory -j2 WERROR=1 all pods unit
+	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods unit
+	@$(MAKE) --no-print-directory -j2 CC=clang WERROR=1 all pods unit
+	@$(PYTHON) tests/run.py deep
+
+check: deps-test
+	@$(PYTHON) tests/run.py rules
+
+format: deps-test
+	@clang-format -i $(CODE)
+
+install: all
+	install -D -m 755 build/slotgate $(DESTDIR)$(PREFIX)/bin/slotgate
+
+clean:
+	rm -rf build
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -89,7 +89,7 @@ void net_format_host(const struct net_address *a, char text[NET_TEXT_BYTES])
 				   ? (const void *)&((const struct sockaddr_in6 *)(const void *)&a->sa)->sin6_addr
 				   : (const void *)&((const struct sockaddr_in *)(const void *)&a->sa)->sin_addr;
 	if (!inet_ntop(a->sa.ss_family, from, text, NET_TEXT_BYTES))
-		strcpy(text, "unknown");
+		memcpy(text, "unknown", sizeof("unknown"));
 }
 
 void net_format(const struct net_address *a, char text[NET_TEXT_BYTES])

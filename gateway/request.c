@@ -326,9 +326,7 @@ static void on_body_end(struct exchange *x)
 		refuse_by(r, REFUSAL_NO_MEMORY, 0);
 		return;
 	}
-	struct service_counts counts;
-	service_count(backend_service(r->backend), now_of(r), &counts);
-	r->found_cold = counts.pods[POD_READY] + counts.pods[POD_FULL] == 0;
+	r->found_cold = service_is_cold(backend_service(r->backend));
 	r->queued_us = now_of(r);
 	r->phase = PHASE_QUEUED;
 	job_enqueue(j);

@@ -71,7 +71,6 @@ void pod_free(struct service *, struct pod *);
 int64_t pod_capacity(const struct service *);
 void pods_resize(struct service *, int64_t now_us); /* containerConcurrency has changed */
 void pods_free(struct service *);
-bool service_is_cold(const struct service *); /* no pod is open to grants */
 
 /* questions.c */
 void pod_watch(struct service *, struct pod *, int64_t now_us); /* sets its timer anew */

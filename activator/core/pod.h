@@ -8,7 +8,7 @@
  *   READY, FULL --failures--> EJECTED --back-off, probe--> READY
  *   READY, FULL --timeout, broken connection--> QUARANTINED --idle, or all its slots freed--> READY
  *   READY --scale-down--> WITHDRAWN --idle--> REMOVING --gone--> (freed)
- *   any --left discovery--> ABSENT --back under the same name--> STARTING, its count kept
+ *   any but REMOVING --left discovery--> ABSENT --back under the same name--> STARTING, its count kept
  *
  * Slots that are free are only counted: capacity - used.
  */
@@ -92,7 +92,7 @@ struct pod {
 	struct list removal_link;	/* on the list of removals to hand out */
 	uint64_t question;		/* the probe or check under way; 0 = none */
 	bool question_is_check;		/* idle? rather than: ready? */
-	int64_t question_us;		/* when the last one was asked; -1: never */
+	int64_t question_us;		/* when the last one was asked in this state; -1: none was */
 	int idle_answers;		/* in a row */
 };
 

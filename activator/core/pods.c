@@ -81,6 +81,7 @@ void pod_move(struct service *s, struct pod *p, enum pod_state to, int64_t now_u
 	p->since_us = now_us;
 	p->idle_answers = 0;
 	p->question = 0; /* an answer under way is about another state */
+	p->question_us = -1;
 	s->observer->pod_moved(s->observer_arg, p, from);
 	pod_watch(s, p, now_us);
 }
@@ -271,6 +272,8 @@ void service_pod_absent(struct service *s, uint64_t pod, int64_t now_us)
 	struct pod *p = table_get(&s->pod_ids, pod);
 	if (!p || p->state == POD_ABSENT)
 		return;
+	if (p->state == POD_REMOVING && !pod_is_idle(p))
+		return; /* were it ABSENT, it could come back and be granted while it is stopped */
 	pod_move(s, p, POD_ABSENT, now_us);
 	pod_settle(s, p, now_us);
 	scale_apply(s, now_us);

@@ -64,8 +64,8 @@ static int64_t ask_at_us(const struct service *s, const struct pod *p, int64_t n
 		return NEVER;
 	if (p->state == POD_EJECTED && now_us < p->ejected_until_us)
 		return p->ejected_until_us;
-	if (p->question_us < p->since_us)
-		return now_us; /* not asked in this state */
+	if (p->question_us < 0)
+		return now_us;
 	return p->question_us + period_us(s, p, q);
 }
 

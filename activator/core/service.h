@@ -156,6 +156,9 @@ const struct pod *service_pod(const struct service *, uint64_t pod); /* NULL: un
 const struct pod *service_pod_by_name(const struct service *, const char *name);
 uint64_t service_grant_owner(const struct service *, uint64_t grant); /* 0: it has ended */
 
+/* No pod is open to grants: a newcomer waits for the first one. */
+bool service_is_cold(const struct service *);
+
 /* Calls for each pod, by state. */
 void service_each_pod(const struct service *, void (*)(void *arg, const struct pod *), void *arg);
 

@@ -44,7 +44,7 @@ struct process {
 	struct process_provider *provider;
 	int index;
 	struct net_address address;
-	uint64_t pod;
+	uint64_t pod; /* 0: its program does not run yet */
 	struct child *child; /* NULL: it has ended */
 	int64_t started_us;
 	struct timer startup; /* when it must be ready */
@@ -89,7 +89,7 @@ static void pause_until(struct process_provider *s, int64_t at_us)
 static void fail(struct process_provider *s, int64_t started_us, bool hopeless, const char *reason)
 {
 	int64_t now = now_us(s);
-	log_warn("[%s] %s", s->config->name, reason);
+	log_warn("%s: %s", s->config->name, reason);
 	if (started_us > s->failed_us) { /* else it was started with one that has been counted */
 		s->failures++;
 		s->failed_us = now;
@@ -125,7 +125,7 @@ static void stop(struct process *p)
 {
 	if (p->state == STOPPING || p->state == ENDED)
 		return;
-	log_info("[%s] stopping %s", p->provider->config->name, p->name);
+	log_info("%s: stopping %s", p->provider->config->name, p->name);
 	move(p, STOPPING);
 	supervisor_stop(p->child, p->provider->config->process.stop_grace_us);
 }
@@ -203,15 +203,15 @@ static void judge_end(struct process *p, enum process_state was, const struct ch
 	if (event->kind == CHILD_FAILED) {
 		describe_fault(p, event, reason);
 		bool hopeless = event->step == CHILD_STEP_DIRECTORY || event->step == CHILD_STEP_EXEC;
-		fail(s, p->started_us, hopeless && was == STARTING, reason);
+		fail(s, p->started_us, hopeless, reason);
 	} else if (was == STARTING) {
 		snprintf(reason, sizeof(reason), "%s %s before it was ready", p->name, end);
 		fail(s, p->started_us, false, reason);
 	} else if (was == READY) {
-		log_warn("[%s] %s %s", s->config->name, p->name, end);
+		log_warn("%s: %s %s", s->config->name, p->name, end);
 		pause_until(s, p->started_us + s->config->process.backoff_base_us);
 	} else {
-		log_info("[%s] %s %s", s->config->name, p->name, end);
+		log_info("%s: %s %s", s->config->name, p->name, end);
 	}
 }
 
@@ -229,12 +229,26 @@ static void on_end(struct process *p, const struct child_event *event)
 	loop_defer(s->host.loop, &s->reaper);
 }
 
+/* Only now does the ledger hear of it: a program that cannot be executed was never a pod. */
+static void on_start(struct process *p, pid_t pid)
+{
+	struct process_provider *s = p->provider;
+	log_info("%s: %s is process %d", s->config->name, p->name, (int)pid);
+	if (p->state != STARTING)
+		return; /* stopped before it ran */
+	p->pod = service_pod_add(s->host.service, p->name, true, p, now_us(s));
+	s->host.changed(s->host.owner);
+	if (p->pod)
+		return;
+	stop(p);
+	fail(s, p->started_us, false, "no memory for another pod");
+}
+
 static void on_child(void *owner, const struct child_event *event)
 {
 	struct process *p = owner;
 	if (event->kind == CHILD_STARTED)
-		log_info("[%s] %s is process %d", p->provider->config->name, p->name,
-			 (int)event->pid);
+		on_start(p, event->pid);
 	else
 		on_end(p, event);
 }
@@ -347,7 +361,7 @@ static int open_output(struct process *p)
 	return -1;
 }
 
-/* Hands it to the supervisor and the ledger. 0, or an errno. */
+/* Hands it to the supervisor. 0, or an errno. */
 static int launch(struct process *p)
 {
 	struct process_provider *s = p->provider;
@@ -361,14 +375,7 @@ static int launch(struct process *p)
 	}
 	p->child = supervisor_start(s->host.supervisor, &spec.child, output, on_child, p);
 	process_spec_release(&spec);
-	if (!p->child)
-		return ENOMEM;
-	p->pod = service_pod_add(s->host.service, p->name, true, p, p->started_us);
-	s->host.changed(s->host.owner);
-	if (p->pod)
-		return 0;
-	supervisor_abandon(p->child, 0);
-	return ENOMEM;
+	return p->child ? 0 : ENOMEM;
 }
 
 /* False: none can be started now. */
@@ -382,7 +389,7 @@ static bool start_one(struct process_provider *s)
 	struct process *p = port ? process_new(s, index, port) : NULL;
 	int error = p ? launch(p) : 0;
 	if (p && !error) {
-		log_info("[%s] starting %s", s->config->name, p->name);
+		log_info("%s: starting %s", s->config->name, p->name);
 		move(p, STARTING);
 		timer_set(&p->startup, p->started_us + s->config->process.startup_timeout_us);
 		return true;
@@ -445,7 +452,7 @@ static void became_ready(struct provider *base, uint64_t pod)
 	struct process *p = process_of(self_of(base), pod);
 	if (!p || p->state != STARTING)
 		return;
-	log_info("[%s] %s is ready after %.1f s", p->provider->config->name, p->name,
+	log_info("%s: %s is ready after %.1f s", p->provider->config->name, p->name,
 		 (double)(now_us(p->provider) - p->started_us) / US_PER_S);
 	move(p, READY);
 	succeed(p->provider);

@@ -9,6 +9,7 @@
  *             a failure: back-off       started again, no sooner than
  *             that doubles              backoffBase after its start
  *
+ * The ledger knows a pod from the moment its program runs, under a name that is new with each start.
  * An index and its port are in use until the pod has wholly ended (supervisor.h). After
  * `startupFailures` failures in a row, or at once where the program cannot be executed, the ledger
  * is told that scaling fails, with the reason; when a pod becomes ready, that it works again.

@@ -92,7 +92,7 @@ static void apply(struct static_provider *s, const struct service_config *config
 		it->keep = false;
 	for (size_t i = 0; i < pods->count; i++)
 		if (!add(s, &pods->parsed[i], now_us))
-			log_error("[%s] no memory for pod %s; a reload tries again", config->name,
+			log_error("%s: no memory for pod %s; a reload tries again", config->name,
 				  pods->addresses[i]);
 	LIST_EACH(it, &s->configured, struct place, link) {
 		if (it->keep)

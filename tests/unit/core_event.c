@@ -319,12 +319,14 @@ static void on_pod_absent(struct model *m)
 {
 	int machine = pick_machine(m);
 	struct machine *it = &m->machines[machine];
-	if (!it->pod || it->stopping)
+	if (!it->pod)
 		return;
+	bool stays = it->state == POD_REMOVING; /* until it is gone, or idle */
 	model_note(m, "absent", machine, it->state);
 	it->discovered = false;
 	service_pod_absent(m->service, it->pod, m->now_us);
-	MODEL_CHECK(m, it->state == POD_ABSENT || it->state == POD_STATES, machine, it->state);
+	MODEL_CHECK(m, it->state == (stays ? POD_REMOVING : POD_ABSENT) || it->state == POD_STATES,
+		    machine, it->state);
 	bool is_idle = model_jobs(m, machine, false) + model_passes(m, machine) == 0;
 	MODEL_CHECK(m, (it->state == POD_STATES) == is_idle, machine, it->state);
 }

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Installs what is missing on a Debian machine: deps.sh build|run|test|deep...
+set -eu
+
+packages=
+for purpose in "$@"; do
+	case $purpose in
+	build) packages="$packages gcc libc6-dev make pkg-config libevent-dev node-llhttp
+		libssl-dev libcjson-dev libcurl4-openssl-dev" ;;
+	run) packages="$packages hey python3" ;;
+	test) packages="$packages libcmocka-dev clang-format python3 python3-pytest
+		python3-uvicorn python3-fastapi python3-websockets curl hey" ;;
+	deep) packages="$packages clang libclang-rt-14-dev valgrind" ;;
+	*) echo "deps.sh: unknown purpose: $purpose" >&2; exit 2 ;;
+	esac
+done
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+	echo "deps.sh: not a Debian machine; the build needs:" $packages >&2
+	exit 0
+fi
+
+missing=
+installed=" $(dpkg-query -W -f '${db:Status-Status}:${Package} ' 2>/dev/null) "
+for package in $packages; do
+	case $installed in
+	*" installed:$package "*) ;;
+	*) missing="$missing $package" ;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+
+sudo=
+if [ "$(id -u)" -ne 0 ]; then
+	command -v sudo >/dev/null 2>&1 || {
+		echo "deps.sh: become root, or install sudo, to install:$missing" >&2
+		exit 1
+	}
+	sudo=sudo
+fi
+echo "Installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get -qq update
+$sudo apt-get -qq -y --no-install-recommends install $missing >/dev/null

@@ -1,0 +1,109 @@
+"""Runs a set of tests, one suite after the other, and counts: `N passed, N failed`.
+
+    tests/run.py rules   the code's own rules
+    tests/run.py quick   rules, unit tests and end-to-end tests on the sanitized build
+    tests/run.py deep    what takes longer
+
+Each suite is a function that yields (name, passed, detail); a suite that dies counts as a failure.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as xml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+SAN = ROOT / "build" / "san"
+SANITIZER_ENV = {
+    "ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_leaks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+}
+SLOW_SUITE_S = 1500
+
+
+def run(command, timeout_s=SLOW_SUITE_S, **env):
+    """Runs to the end; returns (exit status, output)."""
+    try:
+        done = subprocess.run(
+            [str(word) for word in command], cwd=ROOT, timeout=timeout_s, text=True,
+            errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={**os.environ, **SANITIZER_ENV, **env})
+        return done.returncode, done.stdout
+    except subprocess.TimeoutExpired as late:
+        return -1, f"{late.stdout or ''}\ntook longer than {timeout_s} s"
+
+
+def tap(command, name, **env):
+    """A program that speaks TAP (cmocka does when asked): one result a line."""
+    status, output = run(command, CMOCKA_MESSAGE_OUTPUT="TAP", **env)
+    results = re.findall(r"^(ok|not ok) \d+ -? ?(.*)$", output, re.MULTILINE)
+    for verdict, test in results:
+        yield f"{name}: {test}", verdict == "ok", output
+    if status != 0 and all(verdict == "ok" for verdict, _ in results) or not results:
+        yield f"{name}: exit status {status}", False, output
+
+
+def unit_tests(build=SAN, wrapper=(), **env):
+    for program in sorted((build / "tests" / "unit").glob("test_*")):
+        if program.suffix == "" and os.access(program, os.X_OK):
+            yield from tap([*wrapper, program], program.name, **env)
+
+
+def end_to_end_tests():
+    with tempfile.NamedTemporaryFile(suffix=".xml") as report:
+        status, output = run(
+            ["/usr/bin/python3", "-m", "pytest", "-q", "-x" if os.environ.get("STOP") else "-q",
+             "-p", "no:cacheprovider", f"--junit-xml={report.name}", "tests/http",
+             "tests/integration"], PYTHONDONTWRITEBYTECODE="1")
+        try:
+            cases = xml.parse(report.name).getroot().iter("testcase")
+        except xml.ParseError:
+            yield "end-to-end tests", False, output
+            return
+        for case in cases:
+            fault = case.find("failure") or case.find("error")
+            if fault is None:
+                fault = next((c for c in case if c.tag in ("failure", "error")), None)
+            name = f"{case.get('classname')}.{case.get('name')}"
+            yield name, fault is None, (fault.text or "") if fault is not None else ""
+
+
+def rules():
+    from tests import rules as code_rules
+    yield from code_rules.check(ROOT)
+
+
+def quick():
+    yield from rules()
+    yield from unit_tests()
+    yield from end_to_end_tests()
+
+
+def deep():
+    from tests.deep import suites
+    yield from suites.deep(ROOT, run, tap, unit_tests)
+
+
+def main():
+    suite = {"rules": rules, "quick": quick, "deep": deep}[sys.argv[1]]
+    started, passed, failures = time.monotonic(), 0, []
+    for name, good, detail in suite():
+        if good:
+            passed += 1
+            continue
+        failures.append(name)
+        print(f"\nFAILED {name}\n{detail[-6000:]}", flush=True)
+    print(f"\n{sys.argv[1]}: {time.monotonic() - started:.0f} s")
+    for name in failures:
+        print(f"failed: {name}")
+    print(f"{passed} passed, {len(failures)} failed")
+    return 1 if failures or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
