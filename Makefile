@@ -84,7 +84,7 @@ $(BUILD)/tests/pods/%.o: tests/pods/%.c
 $(BUILD)/llhttp/%.o: $(LLHTTP_DIR)/%.c
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
-	@$(CC) -std=gnu11 $(LLHTTP_CFLAGS) $(MODE) $(CFLAGS) -c $< -o $@
+	@$(CC) -std=gnu11 -DLLHTTP_STRICT_MODE=1 $(LLHTTP_CFLAGS) $(MODE) $(CFLAGS) -c $< -o $@
 
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_HELP:%.c=$(BUILD)/%.o) $(LIB)
 	@echo "  LINK $@"

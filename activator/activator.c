@@ -73,12 +73,11 @@ static void on_pod_freed(void *arg, struct pod *p)
 	struct attachment *at = p->attachment;
 	log_info("%s: pod %s: gone", a->config->name, p->name);
 	p->attachment = NULL;
+	a->events->pod_freed(a->owner, p, at ? at->data : NULL);
 	if (!at)
 		return;
 	list_remove(&at->link);
 	probe_cancel(at->probe);
-	if (at->data)
-		a->events->pod_freed(a->owner, at->data);
 	mem_free(at);
 }
 
@@ -104,10 +103,18 @@ static void on_pod_failed(void *arg, const struct pod *p, const char *kind)
 	a->events->pod_failed(a->owner, p, kind);
 }
 
+static void on_scaling_failed(void *arg, const char *reason)
+{
+	struct activator *a = arg;
+	log_error("%s: no pod can be started: %s", a->config->name, reason);
+	a->events->scaling_failed(a->owner, reason);
+}
+
 static const struct service_observer observer = {
 	.pod_moved = on_pod_moved,
 	.pod_freed = on_pod_freed,
 	.pod_failed = on_pod_failed,
+	.scaling_failed = on_scaling_failed,
 	.slot_moved = on_slot_moved,
 	.slot_freed = on_slot_freed,
 };
@@ -201,6 +208,14 @@ static void on_timer(void *owner)
 void activator_changed(struct activator *a)
 {
 	loop_defer(a->host.loop, &a->task);
+}
+
+void activator_settle(struct activator *a)
+{
+	if (!list_is_linked(&a->task.link))
+		return;
+	task_cancel(&a->task);
+	carry_out_all(a);
 }
 
 static void on_provider_changed(void *owner)

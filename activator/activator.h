@@ -19,9 +19,10 @@ struct activator_events {
 	void (*pod_failed)(void *owner, const struct pod *, const char *kind);
 	void (*slot_moved)(void *owner, const struct slot *, enum slot_state from);
 	void (*slot_freed)(void *owner, const struct slot *, int64_t now_us);
+	void (*scaling_failed)(void *owner, const char *reason);
 	void (*probed)(void *owner, bool idle_check, enum pod_answer);
-	/* The pod is gone: what the owner keeps of it, if anything. */
-	void (*pod_freed)(void *owner, void *data);
+	/* The pod is gone; `data` is what the owner keeps of it, if anything. */
+	void (*pod_freed)(void *owner, const struct pod *, void *data);
 };
 
 /* The config stays until configured anew. `host` needs only loop, http and supervisor. NULL: no
@@ -38,6 +39,10 @@ void activator_free(struct activator *);
  * the end of the turn. */
 struct service *activator_service(const struct activator *);
 void activator_changed(struct activator *);
+
+/* Carries out at once what waits for the end of the turn, so that a look at the ledger does not
+ * find it half-way. Not from inside the activator's events or a job's. */
+void activator_settle(struct activator *);
 
 /* Where a pod is, and what the owner keeps of it. NULL: unknown pod. */
 const struct net_address *activator_pod_address(const struct activator *, uint64_t pod);

@@ -141,7 +141,8 @@ static void on_socket(void *owner, unsigned what)
 {
 	struct watch *w = owner;
 	struct http_client *client = w->client;
-	int mask = (what & IO_READ ? CURL_CSELECT_IN : 0) | (what & IO_WRITE ? CURL_CSELECT_OUT : 0);
+	int mask = what & IO_READ ? CURL_CSELECT_IN : 0;
+	mask |= what & IO_WRITE ? CURL_CSELECT_OUT : 0;
 	int running;
 	curl_multi_socket_action(client->multi, w->socket, mask, &running);
 	collect(client);
@@ -205,7 +206,8 @@ static int on_wanted(CURL *easy, curl_socket_t s, int poll, void *arg, void *ass
 		curl_multi_assign(client->multi, s, NULL);
 		return 0;
 	}
-	unsigned what = (poll & CURL_POLL_IN ? IO_READ : 0u) | (poll & CURL_POLL_OUT ? IO_WRITE : 0u);
+	unsigned what = poll & CURL_POLL_IN ? IO_READ : 0;
+	what |= poll & CURL_POLL_OUT ? IO_WRITE : 0;
 	bool ok = w ? io_watch(&w->io, what) : watch_anew(client, s, what);
 	char *private = NULL;
 	if (!ok && curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private) == CURLE_OK && private) {

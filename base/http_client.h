@@ -34,7 +34,7 @@ void http_client_free(struct http_client *);
 /* All of it is copied. */
 struct http_client_request {
 	const char *method; /* NULL: "GET" */
-	/* Whom and what: an address and a path that begins with '/', or a whole "http://..." URL. */
+	/* Whom and what: an address and a path that begins with '/', or a whole URL. */
 	const struct net_address *address;
 	const char *path;
 	const char *url;

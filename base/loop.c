@@ -45,6 +45,8 @@ struct loop *loop_new(void)
 	struct event_config *config = event_config_new();
 	if (config) {
 		event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+		/* Without this, timers are as coarse as the kernel's tick: 4 ms. */
+		event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 		/* Edge triggers and early hang-ups are what clients that leave are seen by. */
 		event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE);
 		loop->base = event_base_new_with_config(config);

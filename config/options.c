@@ -260,9 +260,9 @@ static void read_number(struct reader *r, const struct option *o, const struct j
 			 n, n);
 		ok = false;
 	} else if (o->type == OPTION_DURATION && text && !ok) {
-		strcpy(remedy, ": write it as \"1500ms\", \"300s\", \"2m\" or \"1h\"");
+		snprintf(remedy, sizeof(remedy), ": write it as \"1500ms\", \"300s\", \"2m\" or \"1h\"");
 	} else if (o->type == OPTION_SIZE && !ok) {
-		strcpy(remedy, ": write it as 65536, \"64KiB\", \"1MiB\" or \"2GiB\"");
+		snprintf(remedy, sizeof(remedy), ": write it as 65536, \"64KiB\", \"1MiB\" or \"2GiB\"");
 	} else if (o->type == OPTION_SIZE || o->type == OPTION_INT) {
 		ok = ok && units_is_whole(n);
 	}

@@ -27,6 +27,12 @@ static void readyz(struct exchange *x, const struct http_head *head)
 	text(x, head, draining ? 503 : 200, draining ? "draining\n" : "ok\n");
 }
 
+static void settle(struct gateway *gw)
+{
+	LIST_EACH(b, &gw->backends, struct backend, link)
+		activator_settle(b->activator);
+}
+
 static struct slice find_accept(const struct http_head *head)
 {
 	for (size_t i = 0; i < head->count; i++)
@@ -39,6 +45,7 @@ static void metrics(struct exchange *x, const struct http_head *head)
 {
 	struct str page;
 	enum exposition_format format = exposition_choose(find_accept(head));
+	settle(x->gateway);
 	str_init(&page);
 	exposition_render(x->gateway->metrics, format, &page);
 	reply_text(x, page.failed ? 503 : 200, exposition_content_type(format), page.at, page.len,
@@ -49,6 +56,7 @@ static void metrics(struct exchange *x, const struct http_head *head)
 static void services(struct exchange *x, const struct http_head *head)
 {
 	struct str page;
+	settle(x->gateway);
 	str_init(&page);
 	services_json_write(x->gateway, &page);
 	reply_text(x, page.failed ? 503 : 200, "application/json", page.at, page.len,

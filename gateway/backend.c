@@ -58,6 +58,13 @@ static void on_slot_freed(void *owner, const struct slot *slot, int64_t now_us)
 		metrics_observe(b->stats.service_time, now_us - slot->granted_us);
 }
 
+static void on_scaling_failed(void *owner, const char *reason)
+{
+	struct backend *b = owner;
+	(void)reason;
+	metrics_count(b->stats.scaling_failures);
+}
+
 static void on_probed(void *owner, bool idle_check, enum pod_answer answer)
 {
 	static const char *const results[] = {
@@ -66,10 +73,13 @@ static void on_probed(void *owner, bool idle_check, enum pod_answer answer)
 	stats_probed(&b->stats, idle_check ? "idle" : "readiness", results[answer]);
 }
 
-static void on_pod_freed(void *owner, void *data)
+static void on_pod_freed(void *owner, const struct pod *p, void *pool)
 {
-	(void)owner;
-	upstream_pool_free(data);
+	struct backend *b = owner;
+	metrics_drop(b->stats.registry,
+		     (const char *[]){"service", b->name, "pod", p->name, NULL});
+	if (pool)
+		upstream_pool_free(pool);
 }
 
 static const struct activator_events events = {
@@ -78,6 +88,7 @@ static const struct activator_events events = {
 	.pod_failed = on_pod_failed,
 	.slot_moved = on_slot_moved,
 	.slot_freed = on_slot_freed,
+	.scaling_failed = on_scaling_failed,
 	.probed = on_probed,
 	.pod_freed = on_pod_freed,
 };

@@ -36,7 +36,7 @@ static bool reads(const struct connection *c)
 	case CONNECTION_LINGERING:
 		return true;
 	case CONNECTION_TUNNEL:
-		return !c->held;
+		return !c->held && !c->has_read_all;
 	default:
 		return false;
 	}
@@ -100,8 +100,10 @@ static void destroy(struct connection *c)
 	str_release(&c->head_out);
 	timer_release(&c->timer);
 	list_remove(&c->link);
-	gw->connection_count -= !c->listener->is_admin;
-	metrics_gauge_add(c->listener->open, -1);
+	if (!c->listener->is_admin) {
+		gw->connection_count--;
+		metrics_gauge_add(c->listener->open, -1);
+	}
 	listener_drop(c->listener);
 	mem_free(c);
 	listeners_resume(gw);
@@ -125,9 +127,11 @@ void connection_start(struct gateway *gw, struct listener *l, int fd, const stru
 	task_init(&c->task, on_task, c);
 	l->references++;
 	list_push_back(&gw->connections, &c->link);
-	gw->connection_count += !l->is_admin;
-	metrics_count(l->accepted);
-	metrics_gauge_add(l->open, 1);
+	if (!l->is_admin) {
+		gw->connection_count++;
+		metrics_count(l->accepted);
+		metrics_gauge_add(l->open, 1);
+	}
 	c->io.fd = fd;
 	move(c, CONNECTION_IDLE);
 	if (!io_open(&c->io, gw->loop, fd, on_io, c))
@@ -235,8 +239,6 @@ static void on_body(void *owner, const char *bytes, size_t len)
 	c->exchange.handler->body(&c->exchange, bytes, len);
 }
 
-static const struct http_events events = {.body = on_body};
-
 static bool keep_unread(struct connection *c, const char *bytes, size_t len)
 {
 	if (len)
@@ -311,7 +313,7 @@ static size_t feed(struct connection *c, const char *bytes, size_t len)
 				break;
 			}
 			http_parser_begin(c->parser, HTTP_IS_REQUEST,
-					  gateway_http_limits(c->gateway), &events, c);
+					  gateway_http_limits(c->gateway), on_body, c);
 			c->exchange.begun_us = loop_now_us(c->gateway->loop);
 			move(c, CONNECTION_HEAD);
 		}
@@ -357,7 +359,7 @@ static void take_unread(struct connection *c)
 static void on_eof(struct connection *c)
 {
 	if (c->state == CONNECTION_TUNNEL) {
-		c->held = true; /* there is nothing more to read */
+		c->has_read_all = true;
 		c->exchange.handler->body_end(&c->exchange);
 		return;
 	}
@@ -375,8 +377,6 @@ static void read_more(struct connection *c)
 		ssize_t n = recv(c->io.fd, gw->buffer, READ_BYTES, 0);
 		if (n > 0) {
 			take(c, gw->buffer, (size_t)n);
-			if (n < READ_BYTES && !c->peer_closed)
-				return; /* edge-triggered: more would be told */
 		} else if (n == 0) {
 			on_eof(c);
 			return;
@@ -398,9 +398,10 @@ static bool has_left(struct connection *c)
 	return peer == NET_BROKEN || (c->peer_closed && !c->listener->half_close);
 }
 
+/* Somebody has still to do something for this client. */
 static bool waits(const struct connection *c)
 {
-	return c->state == CONNECTION_HELD || c->state == CONNECTION_FLUSHING;
+	return (c->state == CONNECTION_HELD && !c->has_ended) || c->state == CONNECTION_FLUSHING;
 }
 
 void connection_hold(struct connection *c, bool hold)

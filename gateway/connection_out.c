@@ -154,7 +154,8 @@ static void respond(struct exchange *x, const struct answer *a)
 	c->is_raw = a->status == 101;
 	c->is_chunked = unknown_length && x->minor == 1 && !c->is_raw;
 	c->must_close = a->close || !c->keep_alive || !c->body_has_ended ||
-			(unknown_length && !c->is_chunked) || c->gateway->draining;
+			(unknown_length && !c->is_chunked) || c->gateway->draining ||
+			c->gateway->config->limits.keep_alive_us == 0;
 	str_add_text(s, "HTTP/1.1 ");
 	str_add_u64(s, (uint64_t)a->status);
 	str_add_char(s, ' ');

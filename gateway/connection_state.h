@@ -39,6 +39,7 @@ struct connection {
 	bool expects_continue;
 	bool keep_alive;	   /* the client would go on after this exchange */
 	bool held;		   /* a tunnel whose other side is slow */
+	bool has_read_all;	   /* a tunnel whose client has closed its side */
 	bool peer_closed;	   /* it has closed its sending side */
 	int64_t body_timeout_us;
 

@@ -174,6 +174,7 @@ static void shut_down(struct gateway *gw)
 		return;
 	timer_clear(&gw->drain_timer);
 	connections_abort(gw);
+	jobs_abort(gw);
 	gw->shutting_down = 1;
 	LIST_EACH(b, &gw->backends, struct backend, link) {
 		gw->shutting_down++;
@@ -185,7 +186,8 @@ static void shut_down(struct gateway *gw)
 static void on_drain_task(void *owner)
 {
 	struct gateway *gw = owner;
-	if (list_is_empty(&gw->requests))
+	/* Also those that work for nobody: only now are their slots known to be free. */
+	if (list_is_empty(&gw->requests) && list_is_empty(&gw->job_list))
 		shut_down(gw);
 }
 
@@ -216,7 +218,7 @@ static void drain(void *owner)
 		shut_down(gw);
 		return;
 	}
-	log_info("draining: finishing what is queued and at work");
+	log_info("draining: finishing %zu jobs that are queued or at work", gw->jobs.count);
 	gw->draining = true;
 	close_listeners(gw, false);
 	connections_drain(gw);
@@ -253,6 +255,7 @@ static bool start(struct gateway *gw)
 	list_init(&gw->listeners);
 	list_init(&gw->backends);
 	list_init(&gw->requests);
+	list_init(&gw->job_list);
 	list_init(&gw->connections);
 	table_init(&gw->jobs);
 	gw->buffer = mem_must_zalloc(READ_BYTES);

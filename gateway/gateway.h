@@ -36,10 +36,11 @@ struct gateway {
 	struct list listeners;
 	struct list backends;
 	struct table jobs;
+	struct list job_list;
 	struct list requests; /* all that have not finished */
 	struct list connections;
 	int64_t connection_count;
-	bool accept_paused;   /* no descriptors left, or too many connections */
+	bool accept_paused;   /* no descriptors are left */
 
 	bool draining;
 	struct timer drain_timer;
@@ -56,7 +57,7 @@ struct gateway {
 /* Runs until it has drained; the process's exit status. `path` is the configuration's. */
 int gateway_run(const char *path);
 
-/* A request has ended while draining. */
+/* A request or a job has ended while draining. */
 void gateway_drain_on(struct gateway *);
 
 /* Parsers are kept for the next who reads a head: only those that read one need one. */

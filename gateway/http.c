@@ -1,10 +1,11 @@
-/* HTTP/1 messages by llhttp: the only file that includes it. */
+/* HTTP/1 messages: heads by llhttp (the only file that includes it), and the framing of bodies. */
 #include "gateway/http.h"
 
 #include <llhttp.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "gateway/chunked.h"
 
 enum { FIRST_HEADERS = 32, TARGET_MAX_BYTES = 8192, CALLBACK_FAILED = -1 };
 
@@ -13,19 +14,29 @@ struct place {
 	size_t name, name_len, value, value_len;
 };
 
+/* What is to come of a message. */
+enum part { PART_HEAD, PART_LENGTH, PART_CHUNKED, PART_UNTIL_CLOSE, PART_NOTHING };
+
+enum { VERSION_BYTES = 9 }; /* " HTTP/1.1" */
+
 struct http_parser {
 	llhttp_t llhttp;
 	struct http_limits limits;
-	const struct http_events *events;
+	http_body_fn *on_body;
 	void *owner;
 	struct http_head head;
 	struct str text; /* the head's bytes, piece after piece */
 	struct place *places;
 	size_t capacity; /* of places and headers */
 	size_t method_len, target, target_len, reason, reason_len;
-	bool has_begun, has_head, answers_head, in_value, has_ended;
+	bool has_begun, answers_head, in_value;
+	enum part part;
+	uint64_t left; /* in PART_LENGTH */
+	struct chunked chunked;
 	/* Where the raw head stands, for the rules about lines. */
-	bool after_cr, at_line_start, past_first_line;
+	bool at_line_start, past_first_line;
+	size_t first_line_len; /* without its end */
+	char last[VERSION_BYTES + 1]; /* the last bytes before this feed: a line can be split */
 	enum http_result failure;
 	const char *fault;
 };
@@ -94,8 +105,6 @@ static int grow_headers(struct http_parser *p)
 static int on_header_field(llhttp_t *l, const char *at, size_t len)
 {
 	struct http_parser *p = l->data;
-	if (p->has_head)
-		return 0; /* a trailer: it is not passed on */
 	if (p->head.count == 0 || p->in_value) {
 		if (p->head.count == p->limits.headers)
 			return fail(p, HTTP_HEAD_TOO_LARGE, "there are too many headers");
@@ -111,8 +120,6 @@ static int on_header_field(llhttp_t *l, const char *at, size_t len)
 static int on_header_value(llhttp_t *l, const char *at, size_t len)
 {
 	struct http_parser *p = l->data;
-	if (p->has_head)
-		return 0;
 	struct place *place = &p->places[p->head.count - 1];
 	if (!p->in_value)
 		place->value = p->text.len;
@@ -124,7 +131,7 @@ static int on_header_value(llhttp_t *l, const char *at, size_t len)
 static int on_header_value_complete(llhttp_t *l)
 {
 	struct http_parser *p = l->data;
-	if (p->has_head || p->in_value)
+	if (p->in_value)
 		return 0;
 	/* An empty value has no span. */
 	p->places[p->head.count - 1].value = p->text.len;
@@ -137,7 +144,7 @@ static int on_header_value_complete(llhttp_t *l)
 static void resolve(struct http_parser *p)
 {
 	struct http_head *h = &p->head;
-	const char *text = p->text.at;
+	const char *text = p->text.at ? p->text.at : ""; /* a head may have none */
 	h->method = (struct slice){text, p->method_len};
 	h->target = (struct slice){text + p->target, p->target_len};
 	h->reason = (struct slice){text + p->reason, p->reason_len};
@@ -150,14 +157,50 @@ static void resolve(struct http_parser *p)
 	}
 }
 
-static bool has_forbidden_bytes(struct slice s)
+static bool is_token_byte(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static bool is_token(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!is_token_byte((unsigned char)s.at[i]))
+			return false;
+	return s.len > 0;
+}
+
+static bool is_field_value(struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned char c = (unsigned char)s.at[i];
 		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return true;
+			return false;
 	}
-	return false;
+	return true;
+}
+
+/* What a URI can consist of; bytes beyond ASCII are let through, as others do. */
+static bool is_target(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.at[i];
+		if (c <= 0x20 || c == 0x7f || c == '#')
+			return false;
+	}
+	return s.len > 0;
+}
+
+/* host[:port] of RFC 3986, without user information. */
+static bool is_host(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.at[i];
+		if (!(is_token_byte(c) || strchr(":[](),;=", c)) || !c || strchr("^`|\"#", c))
+			return false;
+	}
+	return true;
 }
 
 static bool is_digits(struct slice s)
@@ -168,51 +211,104 @@ static bool is_digits(struct slice s)
 	return s.len > 0;
 }
 
-/* The rules beyond llhttp's; NULL, or which one is broken. */
-static const char *broken_rule(struct http_parser *p)
+static const char *broken_framing(const struct http_head *h)
 {
-	const struct http_head *h = &p->head;
-	int hosts = 0, lengths = 0, encodings = 0;
+	int lengths = 0, encodings = 0;
 	for (size_t i = 0; i < h->count; i++) {
-		const struct http_header *header = &h->headers[i];
-		if (has_forbidden_bytes(header->value))
-			return "a header value contains control bytes";
-		hosts += header->id == HEADER_HOST;
-		if (header->id == HEADER_CONTENT_LENGTH && (lengths++ || !is_digits(header->value)))
+		struct slice value = h->headers[i].value;
+		enum header_id id = h->headers[i].id;
+		if (id == HEADER_CONTENT_LENGTH && (lengths++ || !is_digits(value)))
 			return "Content-Length is not one number";
-		if (header->id == HEADER_TRANSFER_ENCODING &&
-		    (encodings++ || !slice_is_nocase(header->value, "chunked")))
+		if (id == HEADER_TRANSFER_ENCODING &&
+		    (encodings++ || !slice_is_nocase(value, "chunked")))
 			return "the only Transfer-Encoding understood is \"chunked\"";
 	}
 	if (lengths && encodings)
 		return "both Content-Length and Transfer-Encoding are given";
 	if (encodings && h->minor == 0)
 		return "HTTP/1.0 has no Transfer-Encoding";
+	return NULL;
+}
+
+static const char *broken_request(const struct http_parser *p)
+{
+	const struct http_head *h = &p->head;
+	int hosts = 0;
+	/* llhttp is content with any number of spaces between the three. */
+	if (p->first_line_len != h->method.len + 1 + h->target.len + VERSION_BYTES + 1)
+		return "the request line is not: method, space, target, space, version";
+	for (size_t i = 0; i < h->count; i++) {
+		if (h->headers[i].id != HEADER_HOST)
+			continue;
+		hosts++;
+		if (!is_host(h->headers[i].value))
+			return "the Host header is malformed";
+	}
+	if (hosts > 1)
+		return "there is more than one Host header";
+	if (h->minor == 1 && hosts == 0)
+		return "HTTP/1.1 needs a Host header";
+	return is_target(h->target) ? NULL : "the request target is malformed";
+}
+
+/* The rules beyond llhttp's; NULL, or which one is broken. */
+static const char *broken_rule(struct http_parser *p)
+{
+	const struct http_head *h = &p->head;
 	if (p->llhttp.http_major != 1 || h->minor > 1)
 		return "only HTTP/1.0 and HTTP/1.1 are spoken here";
-	if (p->llhttp.type == HTTP_REQUEST && hosts > 1)
-		return "there is more than one Host header";
-	if (p->llhttp.type == HTTP_REQUEST && h->minor == 1 && hosts == 0)
-		return "HTTP/1.1 needs a Host header";
-	return NULL;
+	for (size_t i = 0; i < h->count; i++) {
+		if (!is_token(h->headers[i].name))
+			return "a header's name is malformed";
+		if (!is_field_value(h->headers[i].value))
+			return "a header's value contains control bytes";
+	}
+	const char *fault = broken_framing(h);
+	if (!fault && p->llhttp.type == HTTP_REQUEST)
+		fault = broken_request(p);
+	return fault;
+}
+
+static bool keeps_alive(const struct http_head *h)
+{
+	bool close = false, keep = false;
+	for (size_t i = 0; i < h->count; i++) {
+		struct slice list = h->headers[i].value, element;
+		if (h->headers[i].id != HEADER_CONNECTION)
+			continue;
+		while (slice_next_in_list(&list, &element)) {
+			close |= slice_is_nocase(element, "close");
+			keep |= slice_is_nocase(element, "keep-alive");
+		}
+	}
+	return !close && (h->minor == 1 || keep);
 }
 
 static void read_framing(struct http_parser *p)
 {
 	struct http_head *h = &p->head;
+	bool is_request = p->llhttp.type == HTTP_REQUEST;
 	h->status = p->llhttp.status_code;
 	h->minor = p->llhttp.http_minor;
-	h->keep_alive = llhttp_should_keep_alive(&p->llhttp) != 0;
 	h->wants_upgrade = p->llhttp.upgrade != 0;
 	h->is_chunked = (p->llhttp.flags & F_CHUNKED) != 0;
 	h->content_length = -1;
-	if (p->llhttp.flags & F_CONTENT_LENGTH)
+	if (p->llhttp.flags & F_CONTENT_LENGTH && p->llhttp.content_length <= INT64_MAX)
 		h->content_length = (int64_t)p->llhttp.content_length;
-	if (p->llhttp.type == HTTP_REQUEST)
-		h->has_body = h->is_chunked || h->content_length > 0;
-	else
-		h->has_body = !p->answers_head && h->status >= 200 && h->status != 204 &&
-			      h->status != 304 && h->content_length != 0;
+	bool is_bodyless = !is_request && (p->answers_head || h->status < 200 || h->status == 204 ||
+					   h->status == 304);
+	p->part = PART_UNTIL_CLOSE;
+	if (is_bodyless)
+		p->part = PART_NOTHING;
+	else if (h->is_chunked)
+		p->part = PART_CHUNKED;
+	else if (h->content_length > 0)
+		p->part = PART_LENGTH;
+	else if (is_request || h->content_length == 0)
+		p->part = PART_NOTHING;
+	p->left = h->content_length > 0 ? (uint64_t)h->content_length : 0;
+	h->has_body = p->part != PART_NOTHING;
+	h->keep_alive = p->part != PART_UNTIL_CLOSE && keeps_alive(h);
 	struct slice expect = http_find(h, HEADER_EXPECT);
 	h->expects_continue = expect.at && slice_is_nocase(expect, "100-continue");
 }
@@ -225,24 +321,7 @@ static int on_headers_complete(llhttp_t *l)
 	const char *fault = broken_rule(p);
 	if (fault)
 		return fail(p, HTTP_BAD, fault);
-	p->has_head = true;
-	if (l->type == HTTP_REQUEST)
-		return HPE_PAUSED;
-	p->events->head(p->owner, &p->head);
-	return p->answers_head ? 1 : 0;
-}
-
-static int on_body(llhttp_t *l, const char *at, size_t len)
-{
-	struct http_parser *p = l->data;
-	p->events->body(p->owner, at, len);
-	return 0;
-}
-
-static int on_message_complete(llhttp_t *l)
-{
-	struct http_parser *p = l->data;
-	p->has_ended = true;
+	chunked_init(&p->chunked, p->limits.head_bytes);
 	return HPE_PAUSED;
 }
 
@@ -254,37 +333,129 @@ static const llhttp_settings_t settings = {
 	.on_header_value = on_header_value,
 	.on_header_value_complete = on_header_value_complete,
 	.on_headers_complete = on_headers_complete,
-	.on_body = on_body,
-	.on_message_complete = on_message_complete,
 };
 
 /* --- the rules about lines, which llhttp does not tell --- */
 
+/* Byte `i` of what was fed, where the bytes of the feed before come at -1, -2, ... */
+static char byte_at(const struct http_parser *p, const char *bytes, ptrdiff_t i)
+{
+	return i >= 0 ? bytes[i] : p->last[(ptrdiff_t)sizeof(p->last) + i];
+}
+
+static bool ends_with_version(const struct http_parser *p, const char *bytes, ptrdiff_t end)
+{
+	static const char version[] = " HTTP/1.";
+	for (ptrdiff_t i = 0; i < (ptrdiff_t)sizeof(version) - 1; i++)
+		if (byte_at(p, bytes, end - VERSION_BYTES + i) != version[i])
+			return false;
+	return true;
+}
+
+static void remember_last(struct http_parser *p, const char *bytes, size_t len)
+{
+	size_t size = sizeof(p->last);
+	if (len >= size) {
+		memcpy(p->last, bytes + len - size, size);
+		return;
+	}
+	memmove(p->last, p->last + len, size - len);
+	memcpy(p->last + size - len, bytes, len);
+}
+
 /*
- * Looks over the raw bytes of a request's head: lines end with CRLF, none but the first may start
- * with a space (that would fold it into the one before), and a body's bytes are not looked at.
+ * Looks over the raw bytes of a request's head: the first line ends with HTTP's version, all end
+ * with CRLF, and none but the first may start with a space (that would fold it into the one
+ * before). It stops at the empty line: a body's bytes are not looked at.
  */
 static const char *broken_line(struct http_parser *p, const char *bytes, size_t len)
 {
 	const char *at = bytes, *end = bytes + len;
 	while (at < end) {
 		if (p->at_line_start && *at == '\r')
-			return NULL; /* the empty line: the head's end, if an LF follows */
-		if (p->at_line_start && p->past_first_line && (*at == ' ' || *at == '\t'))
+			return NULL;
+		if (p->at_line_start && (*at == ' ' || *at == '\t'))
 			return "a header line is folded";
 		const char *lf = memchr(at, '\n', (size_t)(end - at));
 		p->at_line_start = false;
-		if (!lf) {
-			p->after_cr = end[-1] == '\r';
+		if (!p->past_first_line)
+			p->first_line_len += (size_t)((lf ? lf : end) - at);
+		if (!lf)
 			return NULL;
-		}
-		bool ends_well = lf > bytes ? lf[-1] == '\r' : p->after_cr;
-		if (!ends_well)
+		ptrdiff_t i = lf - bytes;
+		if (byte_at(p, bytes, i - 1) != '\r')
 			return "a line ends with a bare LF";
+		if (!p->past_first_line && !ends_with_version(p, bytes, i - 1))
+			return "the request line does not end with HTTP/1.x";
 		p->at_line_start = p->past_first_line = true;
 		at = lf + 1;
 	}
 	return NULL;
+}
+
+/* --- feeding --- */
+
+static enum http_result result_of(struct http_parser *p, llhttp_errno_t error)
+{
+	if (p->failure != HTTP_MORE)
+		return p->failure;
+	if (error == HPE_PAUSED)
+		return HTTP_HEAD_END;
+	if (error == HPE_OK)
+		return HTTP_MORE;
+	const char *reason = llhttp_get_error_reason(&p->llhttp);
+	p->fault = reason && *reason ? reason : llhttp_errno_name(error);
+	return HTTP_BAD;
+}
+
+static enum http_result feed_head(struct http_parser *p, const char *bytes, size_t len, size_t *used)
+{
+	if (p->llhttp.type == HTTP_REQUEST) {
+		const char *fault = broken_line(p, bytes, len);
+		if (fault) {
+			fail(p, HTTP_BAD, fault);
+			return HTTP_BAD;
+		}
+		remember_last(p, bytes, len);
+	}
+	enum http_result result = result_of(p, llhttp_execute(&p->llhttp, bytes, len));
+	*used = len;
+	/* llhttp pauses at the head's last byte, the LF. */
+	if (result == HTTP_HEAD_END)
+		*used = (size_t)(llhttp_get_error_pos(&p->llhttp) - bytes);
+	return result;
+}
+
+static enum http_result feed_chunked(struct http_parser *p, const char *bytes, size_t len,
+				     size_t *used)
+{
+	while (*used < len) {
+		const char *data;
+		size_t n;
+		*used += chunked_take(&p->chunked, bytes + *used, len - *used, &data, &n);
+		if (p->chunked.state == CHUNKED_BAD) {
+			fail(p, HTTP_BAD, "the body's chunks are malformed");
+			return HTTP_BAD;
+		}
+		if (n)
+			p->on_body(p->owner, data, n);
+		if (p->chunked.state == CHUNKED_DONE) {
+			p->part = PART_NOTHING;
+			return HTTP_END;
+		}
+	}
+	return HTTP_MORE;
+}
+
+static enum http_result feed_length(struct http_parser *p, const char *bytes, size_t len, size_t *used)
+{
+	*used = len < p->left ? len : (size_t)p->left;
+	p->left -= *used;
+	if (!p->left)
+		p->part = PART_NOTHING;
+	if (*used)
+		p->on_body(p->owner, bytes, *used);
+	return p->left ? HTTP_MORE : HTTP_END;
 }
 
 /* --- the interface --- */
@@ -313,9 +484,9 @@ void http_parser_free(struct http_parser *p)
 }
 
 void http_parser_begin(struct http_parser *p, enum http_kind kind, struct http_limits limits,
-		       const struct http_events *events, void *owner)
+		       http_body_fn *on_body, void *owner)
 {
-	struct http_parser fresh = {.limits = limits, .events = events, .owner = owner};
+	struct http_parser fresh = {.limits = limits, .on_body = on_body, .owner = owner};
 	fresh.text = p->text;
 	fresh.places = p->places;
 	fresh.head.headers = p->head.headers;
@@ -332,53 +503,34 @@ void http_parser_answers_head(struct http_parser *p)
 	p->answers_head = true;
 }
 
-static enum http_result result_of(struct http_parser *p, llhttp_errno_t error)
-{
-	if (p->failure != HTTP_MORE)
-		return p->failure;
-	if (p->has_ended)
-		return HTTP_END;
-	if (error == HPE_PAUSED && p->has_head)
-		return HTTP_HEAD_END;
-	if (error == HPE_OK)
-		return HTTP_MORE;
-	const char *reason = llhttp_get_error_reason(&p->llhttp);
-	p->fault = reason && *reason ? reason : llhttp_errno_name(error);
-	return HTTP_BAD;
-}
-
 enum http_result http_parser_feed(struct http_parser *p, const char *bytes, size_t len, size_t *used)
 {
 	*used = 0;
-	if (!len)
-		return HTTP_MORE;
-	p->has_begun = true;
-	if (!p->has_head && p->llhttp.type == HTTP_REQUEST) {
-		const char *fault = broken_line(p, bytes, len);
-		if (fault) {
-			fail(p, HTTP_BAD, fault);
-			return HTTP_BAD;
-		}
-	}
-	if (llhttp_get_errno(&p->llhttp) == HPE_PAUSED)
-		llhttp_resume(&p->llhttp);
-	llhttp_errno_t error = llhttp_execute(&p->llhttp, bytes, len);
-	enum http_result result = result_of(p, error);
-	if (error != HPE_OK && (result == HTTP_END || result == HTTP_HEAD_END))
-		*used = (size_t)(llhttp_get_error_pos(&p->llhttp) - bytes);
-	else
+	p->has_begun |= len > 0;
+	switch (p->part) {
+	case PART_HEAD:
+		return len ? feed_head(p, bytes, len, used) : HTTP_MORE;
+	case PART_LENGTH:
+		return feed_length(p, bytes, len, used);
+	case PART_CHUNKED:
+		return feed_chunked(p, bytes, len, used);
+	case PART_UNTIL_CLOSE:
 		*used = len;
-	return result;
+		if (len)
+			p->on_body(p->owner, bytes, len);
+		return HTTP_MORE;
+	case PART_NOTHING:
+		break;
+	}
+	return HTTP_END;
 }
 
 enum http_result http_parser_finish(struct http_parser *p)
 {
-	enum http_result result = result_of(p, llhttp_finish(&p->llhttp));
-	if (result == HTTP_MORE) {
-		p->fault = "the message is cut short";
-		return HTTP_BAD;
-	}
-	return result;
+	if (p->part == PART_NOTHING || p->part == PART_UNTIL_CLOSE)
+		return HTTP_END;
+	p->fault = "the message is cut short";
+	return HTTP_BAD;
 }
 
 bool http_parser_has_begun(const struct http_parser *p)
@@ -388,7 +540,7 @@ bool http_parser_has_begun(const struct http_parser *p)
 
 const struct http_head *http_parser_head(const struct http_parser *p)
 {
-	return p->has_head ? &p->head : NULL;
+	return p->part != PART_HEAD ? &p->head : NULL;
 }
 
 const char *http_fault(const struct http_parser *p)

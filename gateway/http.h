@@ -1,10 +1,11 @@
 /*
- * HTTP/1 messages, parsed by llhttp (this module is its only includer). A parser is fed whatever
- * bytes there are and reports the head once it is whole, then the body in pieces, then the end. It
- * stops there: what follows belongs to the next message.
+ * HTTP/1 messages. A parser is fed whatever bytes there are: it stops after the head, then reports
+ * the body in pieces, and stops at its end: what follows belongs to the next message. Heads are
+ * parsed by llhttp (this module is its only includer), bodies are framed here.
  *
  * Strict where guessing would be dangerous: besides what llhttp refuses, a bare LF, a folded
- * header, a repeated Host, any Transfer-Encoding but "chunked" and one in HTTP/1.0 are errors.
+ * header, a name that is no token, control bytes, a repeated or malformed Host, any
+ * Transfer-Encoding but "chunked", and one in HTTP/1.0 are errors.
  */
 #ifndef SLOTGATE_GATEWAY_HTTP_H
 #define SLOTGATE_GATEWAY_HTTP_H
@@ -46,15 +47,11 @@ struct http_limits {
 	size_t head_bytes, headers;
 };
 
-struct http_events {
-	/* The head of a response is whole. That of a request stops the parser instead. */
-	void (*head)(void *owner, const struct http_head *);
-	void (*body)(void *owner, const char *bytes, size_t len);
-};
+typedef void http_body_fn(void *owner, const char *bytes, size_t len);
 
 enum http_result {
 	HTTP_MORE,    /* all was used, the message goes on */
-	HTTP_HEAD_END,    /* a request's head is whole: see http_parser_head; `used` says where it ends */
+	HTTP_HEAD_END, /* the head is whole: see http_parser_head; feed it on for the body and end */
 	HTTP_END,     /* the message has ended; `used` says where */
 	HTTP_BAD,     /* it is no HTTP, or breaks a rule: see http_fault */
 	HTTP_HEAD_TOO_LARGE,
@@ -68,12 +65,13 @@ struct http_parser *http_parser_new(void); /* NULL: no memory */
 void http_parser_free(struct http_parser *);
 
 /* Makes it ready for another message. */
-void http_parser_begin(struct http_parser *, enum http_kind, struct http_limits,
-		       const struct http_events *, void *owner);
+void http_parser_begin(struct http_parser *, enum http_kind, struct http_limits, http_body_fn *,
+		       void *owner);
 
 /* Before feeding an answer: it answers a HEAD, so it has no body whatever it says. */
 void http_parser_answers_head(struct http_parser *);
 
+/* `len` may be 0 after the head: a message without a body ends at once. */
 enum http_result http_parser_feed(struct http_parser *, const char *bytes, size_t len, size_t *used);
 
 /* The peer has closed: HTTP_END if that is how this message ends, else HTTP_BAD. */

@@ -90,6 +90,7 @@ struct job *job_new(struct backend *b, struct request *r, enum ticket_kind kind)
 	struct job *j = mem_zalloc(sizeof(*j));
 	if (!j)
 		return NULL;
+	list_init(&j->link);
 	j->id = table_add(&b->gateway->jobs, j);
 	if (!j->id) {
 		mem_free(j);
@@ -100,6 +101,7 @@ struct job *job_new(struct backend *b, struct request *r, enum ticket_kind kind)
 	ticket_init(&j->ticket, kind);
 	j->ticket.owner = j->id;
 	task_init(&j->task, on_task, j);
+	list_push_back(&b->gateway->job_list, &j->link);
 	backend_hold(b);
 	return j;
 }
@@ -146,10 +148,19 @@ static void job_finish(struct job *j, enum job_end how, const char *kind)
 		http_client_cancel(j->interrupt);
 	j->interrupt = NULL;
 	table_remove(&gateway_of(j)->jobs, j->id);
+	list_remove(&j->link);
 	move(j, JOB_DONE);
 	activator_changed(j->backend->activator);
 	task_cancel(&j->task);
 	loop_defer(gateway_of(j)->loop, &j->task);
+	if (gateway_of(j)->draining)
+		gateway_drain_on(gateway_of(j));
+}
+
+void jobs_abort(struct gateway *gw)
+{
+	LIST_EACH(j, &gw->job_list, struct job, link)
+		job_forget(j);
 }
 
 /* --- before a slot --------------------------------------------------------------------------- */
@@ -198,9 +209,13 @@ static void unsent(struct job *j, enum unsent how)
 		job_finish(j, JOB_FORGOTTEN, NULL);
 		return;
 	}
-	metrics_count(how == UNSENT_STALE     ? stats->retries_stale
-		      : how == UNSENT_REFUSED ? stats->retries_refused
-					      : stats->retries_timeout);
+	struct metrics_counter *const retries[] = {
+		[UNSENT_STALE] = stats->retries_stale,
+		[UNSENT_REFUSED] = stats->retries_refused,
+		[UNSENT_TIMEOUT] = stats->retries_timeout,
+		[UNSENT_SAFE] = stats->retries_safe,
+	};
+	metrics_count(retries[how]);
 	j->has_started = false;
 	j->head_sent = 0;
 	j->must_be_new = how == UNSENT_STALE;
@@ -234,16 +249,13 @@ static void abandon(struct job *j)
 /* An idempotent request beside the slots that has seen no byte of an answer may be sent again. */
 static bool may_send_again(const struct job *j)
 {
-	return is_pass(j) && j->is_safe && j->request && !j->answer_has_begun && !j->body &&
-	       j->ticket.attempts + 1 < TICKET_SKIPS_MAX;
+	return is_pass(j) && j->is_safe && j->request && !j->answer_has_begun && !j->body;
 }
 
 static void broke(struct job *j, const char *kind, const char *detail)
 {
 	if (may_send_again(j)) {
-		j->ticket.attempts++;
-		metrics_count(j->backend->stats.retries_safe);
-		unsent(j, UNSENT_STALE);
+		unsent(j, UNSENT_SAFE);
 		return;
 	}
 	log_info("%s: a pod failed a job (%s): %s", j->backend->name, kind, detail);
@@ -315,7 +327,7 @@ void job_leave(struct job *j)
 
 void job_forget(struct job *j)
 {
-	if (j->request)
+	if (j->request || j->state == JOB_DONE)
 		return; /* its answer may still come */
 	job_finish(j, JOB_FORGOTTEN, NULL);
 }
@@ -328,9 +340,8 @@ static bool is_interim(const struct job *j, const struct http_head *head)
 	return head->status < 200 && (head->status != 101 || !j->wants_upgrade);
 }
 
-static void on_answer_head(void *owner, const struct http_head *head)
+static void on_answer_head(struct job *j, const struct http_head *head)
 {
-	struct job *j = owner;
 	if (is_interim(j, head))
 		return; /* the client has been told to continue already */
 	j->answer_has_begun = true;
@@ -349,12 +360,10 @@ static void on_answer_body(void *owner, const char *bytes, size_t len)
 		request_answer_body(j->request, bytes, len);
 }
 
-static const struct http_events answer_events = {.head = on_answer_head, .body = on_answer_body};
-
 static void begin_answer(struct job *j)
 {
 	http_parser_begin(j->parser, HTTP_IS_RESPONSE, gateway_http_limits(gateway_of(j)),
-			  &answer_events, j);
+			  on_answer_body, j);
 	if (j->is_head)
 		http_parser_answers_head(j->parser);
 }
@@ -417,23 +426,25 @@ static void take(struct job *j, const char *bytes, size_t len)
 		set_timeout(j, j->backend->config->timeouts.tunnel_idle_us);
 		return;
 	}
-	while (at < len) {
+	for (;;) {
 		enum http_result result = http_parser_feed(j->parser, bytes + at, len - at, &used);
 		at += used;
 		if (result == HTTP_MORE)
 			break;
-		if (result != HTTP_END) {
+		if (result == HTTP_HEAD_END) {
+			on_answer_head(j, http_parser_head(j->parser));
+		} else if (result != HTTP_END) {
 			broke(j, "garbage", http_fault(j->parser));
 			return;
-		}
-		if (!on_end(j, bytes + at, len - at))
+		} else if (!on_end(j, bytes + at, len - at)) {
 			return;
+		}
 	}
 	if (j->state == JOB_ANSWERING && !j->has_timed_out)
 		set_timeout(j, j->backend->config->timeouts.stream_idle_us);
 }
 
-static void on_eof(struct job *j, const char *detail)
+static void on_eof(struct job *j)
 {
 	if (j->state == JOB_TUNNEL) {
 		answered(j);
@@ -444,7 +455,17 @@ static void on_eof(struct job *j, const char *detail)
 		answered(j);
 		return;
 	}
-	broke(j, "broken", detail);
+	broke(j, "broken",
+	      j->answer_has_begun ? "the pod closed amid its answer"
+				  : "the pod closed without an answer");
+}
+
+static void on_read_error(struct job *j, int error)
+{
+	if (j->state == JOB_TUNNEL)
+		answered(j);
+	else
+		broke(j, "broken", strerror(error));
 }
 
 static bool reads(const struct job *j)
@@ -464,13 +485,12 @@ static void read_more(struct job *j)
 		if (n > 0) {
 			take(j, gw->buffer, (size_t)n);
 		} else if (n == 0) {
-			on_eof(j, j->answer_has_begun ? "the pod closed amid its answer"
-						      : "the pod closed without an answer");
+			on_eof(j);
 			return;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			return;
 		} else if (errno != EINTR) {
-			on_eof(j, strerror(errno));
+			on_read_error(j, errno);
 			return;
 		}
 	}

@@ -16,6 +16,7 @@
 #include "gateway/http.h"
 #include "gateway/upstream.h"
 
+struct gateway;
 struct request;
 
 enum job_state {
@@ -30,6 +31,7 @@ enum job_state {
 };
 
 struct job {
+	struct list link; /* on the gateway's list of those that have not ended */
 	uint64_t id;
 	enum job_state state;
 	struct backend *backend;
@@ -70,6 +72,9 @@ void job_enqueue(struct job *);
 void job_granted(struct job *, uint64_t grant, uint64_t pod);
 void job_refused(struct job *);
 void job_forget(struct job *); /* nothing is known by its answer that is not known already */
+
+/* Ends all that work for nobody, when the gateway ends. */
+void jobs_abort(struct gateway *);
 
 /* Its client has left, or has been answered without it. */
 void job_leave(struct job *);

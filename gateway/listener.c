@@ -2,6 +2,7 @@
 #include "gateway/listener.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/connection.h"
+#include "gateway/stats.h"
 
 enum { ACCEPTS_PER_TURN = 64 };
 
@@ -24,10 +26,32 @@ static void pause_accepting(struct listener *l, const char *why)
 }
 
 /* The admin must stay reachable when the clients take all connections. */
-static bool may_accept(const struct listener *l)
+static bool is_one_too_many(const struct listener *l)
 {
 	const struct gateway *gw = l->gateway;
-	return l->is_admin || gw->connection_count < gw->config->limits.max_connections;
+	return !l->is_admin && gw->connection_count >= gw->config->limits.max_connections;
+}
+
+/* It has sent nothing that we have read, so a close would reset what we tell it: say it, and let
+ * the kernel keep the rest. */
+static void turn_away(struct listener *l, int fd)
+{
+	static const char body[] = "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","
+				   "\"status\":503,\"reason\":\"too_many_connections\","
+				   "\"detail\":\"limits.maxConnections clients are connected\"}\n";
+	char answer[512];
+	int len = snprintf(answer, sizeof(answer),
+			   "HTTP/1.1 503 Service Unavailable\r\n"
+			   "Content-Type: application/problem+json\r\nRetry-After: 1\r\n"
+			   "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
+			   sizeof(body) - 1, body);
+	stats_bad_request(l->gateway, "too_many_connections");
+	if (send(fd, answer, (size_t)len, MSG_NOSIGNAL) > 0)
+		shutdown(fd, SHUT_WR);
+	char unread[4096];
+	if (recv(fd, unread, sizeof(unread), MSG_DONTWAIT) < 0)
+		errno = 0; /* it has sent nothing yet: all the better */
+	close(fd);
 }
 
 static void accept_some(struct listener *l)
@@ -35,11 +59,11 @@ static void accept_some(struct listener *l)
 	struct gateway *gw = l->gateway;
 	for (int i = 0; i < ACCEPTS_PER_TURN && l->io.fd >= 0; i++) {
 		struct net_address peer;
-		if (!may_accept(l)) {
-			pause_accepting(l, "limits.maxConnections reached");
-			return;
-		}
 		int fd = net_accept(l->io.fd, &peer);
+		if (fd >= 0 && is_one_too_many(l)) {
+			turn_away(l, fd);
+			continue;
+		}
 		if (fd >= 0) {
 			connection_start(gw, l, fd, &peer);
 			continue;
@@ -92,10 +116,11 @@ static struct listener *new_listener(struct gateway *gw, const struct listener_c
 	l->handler = handler;
 	l->references = 1;
 	task_init(&l->retry, on_retry, l);
-	l->accepted = metrics_counter(gw->metrics, METRIC_CONNECTIONS,
-				      (const char *[]){l->address});
-	l->open = metrics_gauge(gw->metrics, METRIC_OPEN_CONNECTIONS,
-				(const char *[]){l->address});
+	if (!is_admin) {
+		const char *label = l->address;
+		l->accepted = metrics_counter(gw->metrics, METRIC_CONNECTIONS, &label);
+		l->open = metrics_gauge(gw->metrics, METRIC_OPEN_CONNECTIONS, &label);
+	}
 	return l;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Listening sockets. When descriptors run out, or there are as many connections as allowed,
- * accepting pauses until some are closed; those that come meanwhile wait in the kernel.
+ * Listening sockets. When descriptors run out, accepting pauses until some are closed; those that
+ * come meanwhile wait in the kernel. Over limits.maxConnections a client is told so and closed.
  */
 #ifndef SLOTGATE_GATEWAY_LISTENER_H
 #define SLOTGATE_GATEWAY_LISTENER_H
@@ -26,7 +26,7 @@ struct listener {
 	struct net_address bound;
 	const struct exchange_handler *handler;
 	int references; /* connections, and the gateway's list */
-	struct metrics_counter *accepted;
+	struct metrics_counter *accepted; /* NULL for the admin: its clients are not counted */
 	struct metrics_gauge *open;
 };
 

@@ -32,7 +32,7 @@ static void count_ended(const struct request *r, int64_t now_us)
 	metrics_count(stats->classes[class >= 1 && class <= 5 ? class : 0]);
 	if (r->outcome == OUTCOME_CLIENT_LEFT)
 		metrics_count(stats->aborts[r->phase]);
-	if (r->outcome == OUTCOME_CLIENT_LEFT && r->phase == PHASE_QUEUED)
+	if (r->takes_slot && r->outcome == OUTCOME_CLIENT_LEFT && r->phase == PHASE_QUEUED)
 		metrics_count(stats->client_left_queue);
 	if (r->outcome == OUTCOME_TOO_SLOW)
 		metrics_count(stats->spool_overflows);
@@ -42,7 +42,7 @@ static void count_ended(const struct request *r, int64_t now_us)
 	metrics_observe(stats->duration, now_us - r->begun_us);
 	if (r->first_byte_us)
 		metrics_observe(stats->first_byte, r->first_byte_us - r->begun_us);
-	if (r->queued_us)
+	if (r->queued_us && r->takes_slot)
 		metrics_observe(stats->queue_wait,
 				(r->granted_us ? r->granted_us : now_us) - r->queued_us);
 	if (r->found_cold && r->granted_us)
@@ -77,6 +77,7 @@ static void request_finish(struct request *r, enum outcome outcome)
 static void answer_problem(struct request *r, int status, const char *reason, const char *detail,
 			   int64_t retry_after_us)
 {
+	bool is_nonsense = status == 400 || status == 501; /* what follows it may be too */
 	r->status = status;
 	r->reason = reason;
 	r->has_responded = true;
@@ -87,6 +88,7 @@ static void answer_problem(struct request *r, int status, const char *reason, co
 					   .retry_after_us = retry_after_us,
 					   .request_id = r->id,
 					   .no_body = r->is_head,
+					   .close = is_nonsense,
 				   });
 }
 
@@ -120,7 +122,8 @@ static const char *refusal_detail(const struct request *r, enum refusal why)
 
 static void refuse_by(struct request *r, enum refusal why, int64_t retry_after_us)
 {
-	metrics_count(r->backend->stats.queue_outcomes[why]);
+	if (r->takes_slot)
+		metrics_count(r->backend->stats.queue_outcomes[why]);
 	r->outcome = OUTCOME_REFUSED;
 	/* 0 would leave the header out, but a refused client should be told when to come again. */
 	answer_problem(r, 503, refusal_name(why), refusal_detail(r, why),
@@ -269,7 +272,8 @@ static void begin(struct exchange *x, const struct http_head *head)
 		refuse_route(r, &route);
 		return;
 	}
-	r->route = route.pattern ? route.pattern->text : "pass-through";
+	r->takes_slot = route.kind == ROUTE_SLOT;
+	r->route = r->takes_slot ? route.pattern->text : "pass-through";
 	if (body_is_too_large(r, head->content_length)) {
 		refuse_body(r);
 		return;
@@ -352,7 +356,7 @@ void request_granted(struct request *r, const struct pod *p)
 	r->granted_us = now_of(r);
 	r->phase = PHASE_WORKING;
 	r->attempts++;
-	if (r->attempts == 1)
+	if (r->attempts == 1 && r->takes_slot)
 		metrics_count(r->backend->stats.queue_outcomes[REFUSAL_NONE]);
 	copy(r->pod, sizeof(r->pod), slice_of(p->name));
 }

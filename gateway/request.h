@@ -38,6 +38,7 @@ struct request {
 	char id[REQUEST_ID_BYTES];
 	char method[REQUEST_METHOD_BYTES], target[REQUEST_TARGET_BYTES], pod[REQUEST_POD_BYTES];
 	bool is_head, wants_upgrade;
+	bool takes_slot;       /* else it passes beside the slots */
 	bool has_responded;
 	int status;	       /* of the answer; 0: none */
 	enum outcome outcome;

@@ -33,6 +33,9 @@ static bool split_target(struct slice target, struct slice *host, struct slice *
 /* Lower case, without the port and a final dot. */
 static bool normalise_host(struct slice host, char name[HOST_BYTES])
 {
+	name[0] = '\0';
+	if (!host.len)
+		return true; /* HTTP/1.0 need not name one */
 	const char *colon = memrchr(host.at, ':', host.len);
 	const char *bracket = memrchr(host.at, ']', host.len);
 	if (colon && (!bracket || colon > bracket))

@@ -71,6 +71,7 @@ void pod_free(struct service *, struct pod *);
 int64_t pod_capacity(const struct service *);
 void pods_resize(struct service *, int64_t now_us); /* containerConcurrency has changed */
 void pods_free(struct service *);
+bool service_may_have_pods(const struct service *); /* one is there, or may come to be open */
 
 /* questions.c */
 void pod_watch(struct service *, struct pod *, int64_t now_us); /* sets its timer anew */

@@ -8,9 +8,9 @@
  *   READY, FULL --failures--> EJECTED --back-off, probe--> READY
  *   READY, FULL --timeout, broken connection--> QUARANTINED --idle, or all its slots freed--> READY
  *   READY --scale-down--> WITHDRAWN --idle--> REMOVING --gone--> (freed)
- *   any but REMOVING --left discovery--> ABSENT --back under the same name--> STARTING, its count kept
+ *   any but REMOVING --left discovery--> ABSENT --back under the same name--> STARTING
  *
- * Slots that are free are only counted: capacity - used.
+ * A pod that is back has kept its count. Slots that are free are only counted: capacity - used.
  */
 #ifndef SLOTGATE_ACTIVATOR_CORE_POD_H
 #define SLOTGATE_ACTIVATOR_CORE_POD_H
@@ -92,7 +92,7 @@ struct pod {
 	struct list removal_link;	/* on the list of removals to hand out */
 	uint64_t question;		/* the probe or check under way; 0 = none */
 	bool question_is_check;		/* idle? rather than: ready? */
-	int64_t question_us;		/* when the last one was asked in this state; -1: none was */
+	int64_t question_us;		/* when this state's last one was asked; -1: none */
 	int idle_answers;		/* in a row */
 };
 

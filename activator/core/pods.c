@@ -36,6 +36,14 @@ bool service_is_cold(const struct service *s)
 	return s->pod_counts[POD_READY] + s->pod_counts[POD_FULL] == 0;
 }
 
+bool service_may_have_pods(const struct service *s)
+{
+	for (int i = POD_STARTING; i <= POD_WITHDRAWN; i++)
+		if (s->pod_counts[i])
+			return true;
+	return false;
+}
+
 /* --- moving ---------------------------------------------------------------------------------- */
 
 /* Takes the pod off its list; the counts say then that it is nowhere. */

@@ -136,6 +136,8 @@ void service_scaling_failed(struct service *s, const char *reason, int64_t until
 	s->scaling_failed_until_us = reason ? until_us : 0;
 	s->scaling_reason[0] = '\0';
 	if (reason)
+		s->observer->scaling_failed(s->observer_arg, reason);
+	if (reason)
 		strncat(s->scaling_reason, reason, sizeof(s->scaling_reason) - 1);
 	if (!reason)
 		scale_apply(s, now_us);

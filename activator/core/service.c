@@ -225,19 +225,10 @@ static void refuse(struct service *s, struct ticket *t, enum refusal why, int64_
 						      : service_expected_wait_us(s, now_us);
 }
 
-/* Whether any is there, or may come to be. */
-static bool may_have_pods(const struct service *s)
-{
-	for (int i = POD_STARTING; i <= POD_WITHDRAWN; i++)
-		if (s->pod_counts[i])
-			return true;
-	return false;
-}
-
 /* No pod, and none can be had. */
 static bool is_hopeless(const struct service *s, int64_t now_us)
 {
-	return s->scaling_failed_until_us > now_us && !may_have_pods(s);
+	return s->scaling_failed_until_us > now_us && !service_may_have_pods(s);
 }
 
 static enum refusal refusal_for(const struct service *s, const struct ticket *t, int64_t now_us)
@@ -422,7 +413,10 @@ void service_returned(struct service *s, uint64_t grant, struct ticket *t, enum 
 		      int64_t now_us)
 {
 	static const char *const kinds[] = {
-		[UNSENT_REFUSED] = "refused", [UNSENT_TIMEOUT] = "connect_timeout"};
+		[UNSENT_REFUSED] = "refused",
+		[UNSENT_TIMEOUT] = "connect_timeout",
+		[UNSENT_SAFE] = "broken",
+	};
 	struct slot *slot = slot_get(s, grant);
 	if (!slot)
 		return;

@@ -36,6 +36,7 @@ struct service_observer {
 	void (*slot_freed)(void *arg, const struct slot *, int64_t now_us);
 	void (*pod_freed)(void *arg, struct pod *);
 	void (*pod_failed)(void *arg, const struct pod *, const char *kind);
+	void (*scaling_failed)(void *arg, const char *reason);
 };
 
 /* `scalable`: its provider starts and stops pods as told. The config must stay until configured
@@ -74,7 +75,12 @@ void service_finished(struct service *, uint64_t grant, int64_t now_us);
 
 /* The job provably never reached the pod: gives the slot back, and tells the ticket to skip the pod
  * (NULL: its client has left, nobody will try again). A stale kept connection is nobody's fault. */
-enum unsent { UNSENT_STALE, UNSENT_REFUSED, UNSENT_TIMEOUT };
+enum unsent {
+	UNSENT_STALE,
+	UNSENT_REFUSED,
+	UNSENT_TIMEOUT,
+	UNSENT_SAFE, /* it was sent and broke, but takes no slot and may be sent twice */
+};
 void service_returned(struct service *, uint64_t grant, struct ticket *, enum unsent,
 		      int64_t now_us);
 

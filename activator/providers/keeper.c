@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 _Static_assert(KEEPER_STOP == SIGTERM && KEEPER_KILL == SIGUSR1, "the signals of keeper.h");
+
+enum { OLD_DESCRIPTORS_MAX = 8192 };
 
 struct fault {
 	int32_t step, error;
@@ -29,6 +32,23 @@ bool keeper_each_child(void (*fn)(pid_t))
 			fn(pid);
 	fclose(f);
 	return true;
+}
+
+static void close_from_to(int low, int high)
+{
+	if (low > high || close_range((unsigned)low, (unsigned)high, 0) == 0)
+		return;
+	/* Before Linux 5.9. This process has few descriptors, and they are low. */
+	for (int fd = low; fd <= high && fd < OLD_DESCRIPTORS_MAX; fd++)
+		close(fd);
+}
+
+void keeper_close_all_but(int a, int b)
+{
+	int low = a < b ? a : b, high = a < b ? b : a;
+	close_from_to(3, low - 1);
+	close_from_to(low + 1, high - 1);
+	close_from_to(high + 1, INT_MAX);
 }
 
 /* --- the leader ----------------------------------------------------------------------------- */
@@ -60,7 +80,8 @@ static bool set_descriptors(int output, int *pipe)
 	    dup2(out, 2) < 0 || dup3(high, 3, O_CLOEXEC) < 0)
 		return false;
 	*pipe = 3;
-	return close_range(4, ~0u, 0) == 0;
+	close_from_to(4, INT_MAX);
+	return true;
 }
 
 static _Noreturn void run_leader(const struct wire_start *start, int output, int pipe, pid_t keeper)
@@ -172,16 +193,6 @@ static void report_word(int pipe, const struct keeper_report *report)
 	while (n < 0 && errno == EINTR);
 }
 
-static void close_all_but(int a, int b)
-{
-	int low = a < b ? a : b, high = a < b ? b : a;
-	if (low > 3)
-		close_range(3, (unsigned)low - 1, 0);
-	if (high > low + 1)
-		close_range((unsigned)low + 1, (unsigned)high - 1, 0);
-	close_range((unsigned)high + 1, ~0u, 0);
-}
-
 static _Noreturn void run_keeper(const struct wire_start *start, int output, int pipe,
 				 pid_t supervisor)
 {
@@ -195,7 +206,7 @@ static _Noreturn void run_keeper(const struct wire_start *start, int output, int
 	prctl(PR_SET_NAME, "slotgate-keeper");
 	if (getppid() != supervisor)
 		_exit(1);
-	close_all_but(output, pipe);
+	keeper_close_all_but(output, pipe);
 	struct fault fault;
 	pid_t leader = launch(start, output, &fault);
 	close(output);

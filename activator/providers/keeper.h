@@ -37,4 +37,7 @@ pid_t keeper_start(const struct wire_start *, int output, int *report);
  * end: ask again after each death. False: they cannot be listed. */
 bool keeper_each_child(void (*fn)(pid_t));
 
+/* Closes every descriptor from 3 up but these two. */
+void keeper_close_all_but(int a, int b);
+
 #endif

@@ -191,7 +191,8 @@ static void describe_fault(const struct process *p, const struct child_event *ev
 		doing = "enter the directory";
 		what = c->directory;
 	}
-	snprintf(text, REASON_BYTES, "cannot %s \"%.150s\": %s", doing, what, strerror(event->error));
+	snprintf(text, REASON_BYTES, "cannot %s \"%.150s\": %s", doing, what,
+		 strerror(event->error));
 }
 
 /* It and all that it started are gone; what that means depends on where it was. */
@@ -202,7 +203,8 @@ static void judge_end(struct process *p, enum process_state was, const struct ch
 	describe_end(event, end);
 	if (event->kind == CHILD_FAILED) {
 		describe_fault(p, event, reason);
-		bool hopeless = event->step == CHILD_STEP_DIRECTORY || event->step == CHILD_STEP_EXEC;
+		bool hopeless = event->step == CHILD_STEP_DIRECTORY ||
+				event->step == CHILD_STEP_EXEC;
 		fail(s, p->started_us, hopeless, reason);
 	} else if (was == STARTING) {
 		snprintf(reason, sizeof(reason), "%s %s before it was ready", p->name, end);
@@ -270,13 +272,14 @@ static bool index_is_free(const struct process_provider *s, int index)
 	return true;
 }
 
-static bool port_is_free(const struct process_provider *s, int port)
+/* To a pod that may not have bound it yet. */
+static bool port_is_promised(const struct process_provider *s, int port)
 {
 	for (int i = 0; i < ENDED; i++)
 		LIST_EACH(p, &s->processes[i], struct process, link)
 			if (net_port(&p->address) == port)
-				return false;
-	return true;
+				return true;
+	return false;
 }
 
 /* The smallest; -1: all are in use. */
@@ -290,13 +293,16 @@ static int free_index(const struct process_provider *s)
 	return -1;
 }
 
-/* A port that nobody has at the moment; 0: errno. */
-static int any_port(void)
+/* The port, or any for 0, if nobody listens there at the moment; 0: errno. */
+static int free_port(int port)
 {
+	char text[32];
 	struct net_address a = {0};
-	if (net_parse("127.0.0.1:0", &a))
-		return 0;
+	snprintf(text, sizeof(text), "127.0.0.1:%d", port);
+	net_parse(text, &a);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && port) /* connections of a pod before it may linger there */
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
 	bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&a.sa, a.len) == 0 &&
 		     getsockname(fd, (struct sockaddr *)&a.sa, &a.len) == 0;
 	int error = errno;
@@ -306,24 +312,25 @@ static int any_port(void)
 	return bound ? net_port(&a) : 0;
 }
 
-/* 0: there is none; `why` says. */
+/* 0: there is none; `why` says. A stranger on a pod's port would pass for the pod. */
 static int choose_port(const struct process_provider *s, int index, char why[REASON_BYTES])
 {
 	int64_t first = s->config->process.first_port;
-	if (first && first + index <= PORT_MAX)
-		return (int)first + index;
-	if (first) {
+	if (first + index > PORT_MAX) {
 		snprintf(why, REASON_BYTES, "there is no port %lld for process-%d",
 			 (long long)first + index, index);
 		return 0;
 	}
-	for (int i = 0; i < PORT_TRIES; i++) {
-		int port = any_port();
-		if (port && port_is_free(s, port))
+	for (int i = 0; !first && i < PORT_TRIES; i++) {
+		int port = free_port(0);
+		if (port && !port_is_promised(s, port))
 			return port;
 	}
-	snprintf(why, REASON_BYTES, "cannot find a free port: %s", strerror(errno));
-	return 0;
+	int wanted = first ? (int)first + index : 0, port = wanted ? free_port(wanted) : 0;
+	if (!port)
+		snprintf(why, REASON_BYTES, "port %d of process-%d cannot be used: %s", wanted,
+			 index, strerror(errno));
+	return port;
 }
 
 static struct process *process_new(struct process_provider *s, int index, int port)

@@ -9,11 +9,12 @@
  *             a failure: back-off       started again, no sooner than
  *             that doubles              backoffBase after its start
  *
- * The ledger knows a pod from the moment its program runs, under a name that is new with each start.
+ * The ledger knows a pod from the moment its program runs, by a name that is new with each start.
  * An index and its port are in use until the pod has wholly ended (supervisor.h). After
  * `startupFailures` failures in a row, or at once where the program cannot be executed, the ledger
  * is told that scaling fails, with the reason; when a pod becomes ready, that it works again.
- * Failures of pods that were started together count as one.
+ * Failures of pods that were started together count as one. A port where a stranger listens is a
+ * failure before the start: the stranger would pass for the pod.
  */
 #ifndef SLOTGATE_ACTIVATOR_PROVIDERS_PROCESS_H
 #define SLOTGATE_ACTIVATOR_PROVIDERS_PROCESS_H

@@ -124,8 +124,9 @@ static bool take(struct supervisor *s, const struct wire_head *m, size_t len)
 	struct child *c = table_get(&s->table, m->id);
 	if (!c)
 		return true;
+	enum child_event_kind kind = m->pid ? CHILD_STARTED : CHILD_FAILED;
 	struct child_event event = {
-		.kind = m->kind == WIRE_EXITED ? CHILD_EXITED : m->pid ? CHILD_STARTED : CHILD_FAILED,
+		.kind = m->kind == WIRE_EXITED ? CHILD_EXITED : kind,
 		.step = (enum child_step)m->step,
 		.error = m->error,
 		.status = m->status,
@@ -193,7 +194,8 @@ static int spawn(pid_t *pid, int fd)
 		/* Onto itself: that takes its close-on-exec away, there and only there. */
 		error = posix_spawn_file_actions_adddup2(&actions, fd, fd);
 		if (!error)
-			error = posix_spawn(pid, "/proc/self/exe", &actions, &attributes, argv, environ);
+			error = posix_spawn(pid, "/proc/self/exe", &actions, &attributes, argv,
+					    environ);
 		posix_spawnattr_destroy(&attributes);
 	}
 	posix_spawn_file_actions_destroy(&actions);

@@ -41,7 +41,7 @@ void supervisor_free(struct supervisor *);
 
 struct child_spec {
 	char *const *argv;     /* NULL-terminated; the first is looked up in PATH */
-	char *const *env;      /* "NAME=value", on top of slotgate's own; NULL-terminated, or NULL */
+	char *const *env;      /* "NAME=value", added to slotgate's own; NULL-terminated, or NULL */
 	const char *directory; /* NULL: slotgate's own */
 	int64_t grace_us;      /* from SIGTERM to SIGKILL when slotgate ends */
 };

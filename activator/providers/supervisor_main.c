@@ -273,8 +273,8 @@ static bool tell_all(bool *all_told)
 	return any;
 }
 
-/* Not to be ended by signals to slotgate's terminal or service. KEEPER_STOP, KEEPER_KILL and SIGCHLD
- * stay blocked: they are for keepers, who take them when they wait for them. */
+/* Not to be ended by signals to slotgate's terminal or service. KEEPER_STOP, KEEPER_KILL and
+ * SIGCHLD stay blocked: they are for keepers, who take them when they wait for them. */
 static void set_up_signals(void)
 {
 	for (int number = 1; number < NSIG; number++)
@@ -299,9 +299,7 @@ static void set_up(int fd)
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	dup2(null, 0);
 	dup2(null, 1);
-	if (fd > 3)
-		close_range(3, (unsigned)fd - 1, 0);
-	close_range((unsigned)fd + 1, ~0u, 0);
+	keeper_close_all_but(fd, fd);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	held.socket = fd;
 }

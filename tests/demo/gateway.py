@@ -119,7 +119,7 @@ class Gateway:
         return next(s for s in services if s["name"] == SERVICE)
 
     def cold_starts(self):
-        """How many pods slotgate has seen become ready, and the average time from asking for one."""
+        """How many pods slotgate has seen become ready, and how long they took on average."""
         text = (self.get("/metrics") or b"").decode()
         values = {}
         for name in ("count", "sum"):

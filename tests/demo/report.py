@@ -50,10 +50,11 @@ def print_hey(settings, hey, result):
 
 
 def print_published_note(settings):
+    image, start = times(settings.image_time), times(settings.cold_start)
     print(f"""
   published: another system, Knative and MSE on Alibaba Cloud, under this hey
   command, as its article gives it: GPUs, nodes and images of its own. Our pods
-  compute nothing: they wait {times(settings.image_time)} for an image and {times(settings.cold_start)} for a start, and that
+  compute nothing: they wait {image} for an image and {start} for a start, and that
   start is a guess from the slowest answer there. A yardstick, not a race.""")
 
 
@@ -72,8 +73,6 @@ def print_pods(pods, gateway_starts):
         first = f"{pod.first_job * 1000:.1f} ms" if pod.first_job is not None else "-"
         print(f"  {pod.index:>3}{pod.served:>10}{pod.highest:>11}{seconds(pod.cold_start):>14}"
               f"{first:>22}")
-    if not pods:
-        return
     starts = [pod.cold_start for pod in pods if pod.cold_start is not None]
     firsts = [pod.first_job for pod in pods if pod.first_job is not None]
     middle_start = seconds(median(starts) if starts else None)
@@ -83,9 +82,9 @@ def print_pods(pods, gateway_starts):
     print("       (sum)     (most)      (median)              (median)")
     n, average = gateway_starts
     if n:
-        print(f"\n  As slotgate measures it, from asking for a pod until it is ready: "
-              f"{average:.2f} s\n  on average of {n}. The pods' own figure begins with their "
-              f"process.")
+        print(f"""
+  By slotgate's own metric, from asking for a pod until it is ready: {average:.2f} s,
+  the average of {n}. The figures above are the pods', from their process's start.""")
 
 
 class Verdict:
@@ -102,13 +101,14 @@ class Verdict:
 def judge(settings, result, pods, seconds_to_zero, left_over):
     verdict = Verdict()
     good = result.statuses.get(200, 0)
-    highest = max((pod.highest for pod in pods), default=0)
+    highest = max((pod.highest for pod in pods), default=None)
     served = sum(pod.served for pod in pods)
     print()
     verdict.check(good == settings.requests,
                   f"answered 200: {good} of {settings.requests} requests")
     verdict.check(pods and highest <= 1,
-                  f"the most that a pod ever worked on at once, by its own count: {highest}")
+                  f"the most that a pod ever worked on at once, by its own count: {highest}"
+                  if pods else "no pod was ever ready")
     verdict.check(served == settings.requests,
                   f"served by the pods, by their own counts: {served}")
     verdict.check(seconds_to_zero is not None,
@@ -121,7 +121,9 @@ def judge(settings, result, pods, seconds_to_zero, left_over):
 
 def print_report(settings, hey, result, pods, gateway_starts):
     print_hey(settings, hey, result)
-    print_bound(settings, result)
+    if result.statuses.get(200) == settings.requests:
+        print_bound(settings, result)
     if settings.published:
         print_published_note(settings)
-    print_pods(pods, gateway_starts)
+    if pods:
+        print_pods(pods, gateway_starts)

@@ -18,6 +18,7 @@ import hey
 import pods
 import processes
 import report
+import screen
 import settings as demo_settings
 import view
 
@@ -64,8 +65,10 @@ class Demo:
         self.gateway.find_addresses(self.goes_on)
         self.hey = hey.Hey(self.settings, self.gateway.address, self.directory)
         print(f"slotgate on http://{self.gateway.address}, metrics on "
-              f"http://{self.gateway.admin}/metrics\n{self.hey.command()}\n", flush=True)
-        self.view = view.view_for(self.settings)
+              f"http://{self.gateway.admin}/metrics\n{self.hey.command()}\n")
+        on_screen = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        kind = screen.ScreenView if on_screen and not self.settings.plain else view.LineView
+        self.view = kind(self.settings)
 
     def look(self):
         """Takes slotgate's state and shows it; returns it, or None if there was no answer."""
@@ -153,11 +156,12 @@ class Demo:
     def print_log(self):
         if self.gateway and self.gateway.log.exists():
             lines = self.gateway.read_log().splitlines()[-LOG_LINES:]
-            print("\nThe end of slotgate's log:", *lines, sep="\n  ", file=sys.stderr)
+            print("\nThe end of slotgate's log:", *lines, sep="\n  ")
 
 
 def main():
     settings = demo_settings.read(sys.argv[1:])
+    sys.stdout.reconfigure(line_buffering=True, errors="replace")
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     demo = Demo(settings)
     for number in SIGNALS:
@@ -175,7 +179,7 @@ def main():
         status = 2
         print(error, file=sys.stderr)
     except gateway.Failed as error:
-        print(f"\n{error}", file=sys.stderr)
+        print(f"\n{error}")
         demo.print_log()
     finally:
         try:

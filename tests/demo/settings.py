@@ -105,7 +105,7 @@ def parser():
                        help=f"{o.help} ({default})")
     p.add_argument("--published", action="store_true", default=is_set("PUBLISHED"),
                    help="the timings of the published test and Knative's default windows, its "
-                   "figures beside ours; takes about five minutes")
+                   "figures beside ours; takes four minutes")
     p.add_argument("--plain", action="store_true", default=is_set("PLAIN"),
                    help="a line for each change, as without a terminal")
     p.add_argument("--log", metavar="FILE", default=os.environ.get("LOG"),

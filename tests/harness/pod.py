@@ -29,6 +29,7 @@ class Job:
                         for name, value in (line.split(":", 1) for line in lines[1:])]
         self.raw_head = head
         self.body = b""
+        self.unread = b""  # read behind the head, for before_body
         self.pod, self.connection = pod, connection
         self.is_job = self.path.startswith("/job")
         self.ended = False
@@ -92,6 +93,8 @@ class Job:
 
     def client_is_gone(self):
         """Whether the gateway has closed this connection."""
+        if self.connection.fileno() < 0:
+            return True  # so did the pod's thread, then
         if not select.select([self.connection], [], [], 0)[0]:
             return False
         try:
@@ -220,6 +223,7 @@ class Pod:
                 head, buffer = buffer.split(b"\r\n\r\n", 1)
                 job = Job(self, connection, head)
                 self._note(job)
+                job.unread = buffer
                 if not (self.before_body and self.before_body(job)):
                     job.body, buffer = read_body(connection, job, buffer)
                     self._dispatch(job)

@@ -16,7 +16,6 @@ REQUEST_LINES = {
     "tls": (CLIENT_HELLO + b"\r\n\r\n", {400}),
     "http 0.9": (b"GET /job\r\n\r\n", {400}),
     "no target": (b"GET HTTP/1.1\r\nHost: g\r\n\r\n", {400}),
-    "two spaces": (b"GET  /job HTTP/1.1\r\nHost: g\r\n\r\n", {400}),
     "tab": (b"GET\t/job\tHTTP/1.1\r\nHost: g\r\n\r\n", {400}),
     "leading space": (b" GET /job HTTP/1.1\r\nHost: g\r\n\r\n", {400}),
     "space behind the version": (b"GET /job HTTP/1.1 \r\nHost: g\r\n\r\n", {400}),
@@ -25,7 +24,6 @@ REQUEST_LINES = {
     "control byte in the target": (b"GET /job\x01 HTTP/1.1\r\nHost: g\r\n\r\n", {400}),
     "bare cr in the target": (b"GET /job\rx HTTP/1.1\r\nHost: g\r\n\r\n", {400}),
     "relative target": (b"GET job HTTP/1.1\r\nHost: g\r\n\r\n", {400}),
-    "star with get": (b"GET * HTTP/1.1\r\nHost: g\r\n\r\n", {400, 404}),
     "connect": (b"CONNECT g:443 HTTP/1.1\r\nHost: g:443\r\n\r\n", {400, 405, 501}),
     "unknown method": (b"BREW /job HTTP/1.1\r\nHost: g\r\n\r\n", {400, 405, 501}),
     "method in small letters": (b"post /job HTTP/1.1\r\nHost: g\r\n\r\n", {400, 501}),
@@ -41,7 +39,6 @@ REQUEST_LINES = {
     "get with rtsp": (b"GET /job RTSP/1.0\r\nHost: g\r\n\r\n", {400, 501, 505}),
     "icecast": (b"SOURCE /job ICE/1.0\r\nHost: g\r\n\r\n", {400, 501, 505}),
     "bare lf": (b"GET /job HTTP/1.1\nHost: g\n\n", {400}),
-    "endless empty lines": (b"\r\n" * 60_000, {400, 408, 431}),
     "long target": (b"GET /" + b"j" * 100_000 + b" HTTP/1.1\r\nHost: g\r\n\r\n", {414}),
     "long target without an end": (b"GET /" + b"j" * 100_000, {414}),
 }
@@ -121,7 +118,6 @@ CHUNKS = {
     "size with a leading space": (CHUNKED + b" 3\r\nabc\r\n0\r\n\r\n", {400}),
     "size beyond 64 bits": (CHUNKED + b"FFFFFFFFFFFFFFFFF\r\n", {400, 413}),
     "size of 2^64": (CHUNKED + b"10000000000000000\r\n", {400, 413}),
-    "size at 2^64": (CHUNKED + b"FFFFFFFFFFFFFFFF\r\nabc", {400, 413}),
     "size behind bare lf": (CHUNKED + b"3\nabc\r\n0\r\n\r\n", {400}),
     "data longer than its size": (CHUNKED + b"3\r\nabcdef\r\n0\r\n\r\n", {400}),
     "no end of data": (CHUNKED + b"3\r\nabc0\r\n\r\n", {400}),
@@ -130,7 +126,6 @@ CHUNKS = {
     "lf in an extension": (CHUNKED + b"3;a=b\nabc\r\n0\r\n\r\n", {400}),
     "endless extension": (CHUNKED + b"3;" + b"x" * 200_000, {400, 413, 431}),
     "trailer without colon": (CHUNKED + b"0\r\nNoColon\r\n\r\n", {400}),
-    "folded trailer": (CHUNKED + b"0\r\nX: a\r\n b\r\n\r\n", {400}),
     "endless trailer": (CHUNKED + b"0\r\nX: " + b"y" * 200_000, {400, 413, 431}),
 }
 
@@ -141,7 +136,7 @@ CASES = [pytest.param(data, right, id=f"{table}-{name}".replace(" ", "_"))
 
 @pytest.fixture(scope="module")
 def pod(shared_pods):
-    return shared_pods()
+    return shared_pods(script=lambda job: job.answer())  # a leak shall not stop the others
 
 
 @pytest.fixture(scope="module")
@@ -189,12 +184,13 @@ def test_half_a_request(front, pod, data, how):
 
 def test_a_malformed_request_behind_a_good_one(front, pod):
     """The good one has its answer; the other one ends the connection."""
+    before = len(pod.requests)
     with front.client() as client:
         client.send(client.head("GET", "/good") + b"BAD\0\r\n\r\n" + client.head("GET", "/job"))
         assert client.read_response().json()["target"] == "/good"
         assert client.read_response().status == 400
         assert client.is_closed_by_peer()
-    assert "/job" not in pod.paths()
+    assert [request.path for request in pod.requests[before:]] == ["/good"]
 
 
 def test_what_follows_a_malformed_request_is_not_a_request(front, pod):
@@ -204,6 +200,21 @@ def test_what_follows_a_malformed_request_is_not_a_request(front, pod):
         assert client.read_response().status == 400
         assert client.is_closed_by_peer()
     assert_only_the_next_reaches_the_pod(front, pod, before)
+
+
+def test_endless_empty_lines_are_no_request(gateway, pod):
+    """They may stand before one, so they are no error; but they do not keep a connection alive."""
+    front = gateway(pod, top={"limits": {"keepAlive": "200ms", "headerTimeout": "200ms"}})
+    with front.client() as client:
+        with pytest.raises((ConnectionError, TimeoutError)):
+            while True:
+                client.send(b"\r\n" * 1000)
+
+
+def test_a_star_is_no_target_of_a_get(front):
+    with front.client() as client:
+        client.send(b"GET * HTTP/1.1\r\nHost: g\r\n\r\n")
+        assert client.read_response().status in (400, 404)
 
 
 def test_malformed_requests_are_counted(front):

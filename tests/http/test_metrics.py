@@ -89,7 +89,7 @@ def test_bad_requests_have_no_service(metrics):
 
 
 def test_connections(metrics):
-    assert metrics("slotgate_connections_total") == 6
+    assert metrics("slotgate_connections_total", listener="127.0.0.1:0") == 6
     assert metrics("slotgate_upstream_connections_total", service="sd", how="new") >= 1
     used = sum(metrics("slotgate_upstream_connections_total", service="sd", how=how)
                for how in ("new", "reused"))

@@ -97,11 +97,13 @@ def accept(job):
              f"Sec-WebSocket-Accept: {accept_key(job.get('sec-websocket-key'))}\r\n\r\n".encode())
 
 
+HANDSHAKE = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
+             ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")]
+
+
 def test_bytes_of_an_upgraded_connection_pass_both_ways(front, pod):
     with front.client() as client:
-        client.get("/aside", [("Connection", "Upgrade"), ("Upgrade", "websocket"),
-                              ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
-                              ("Sec-WebSocket-Version", "13")])
+        client.get("/aside", HANDSHAKE)
         job = pod.next()
         accept(job)
         assert client.read_head().status == 101
@@ -117,11 +119,49 @@ def test_bytes_of_an_upgraded_connection_pass_both_ways(front, pod):
     front.wait_for_metric(0, "slotgate_pass_through_in_flight")
 
 
+def test_a_client_that_ends_its_half_of_a_tunnel(front, pod):
+    """The pod sees the end, and what it still says arrives; meanwhile others are served."""
+    with front.client() as client:
+        client.get("/aside", HANDSHAKE)
+        job = pod.next()
+        accept(job)
+        assert client.read_head().status == 101
+        client.send(b"last")
+        client.finish_sending()
+        assert job.connection.recv(100) == b"last"
+        assert job.connection.recv(100) == b""
+        assert front.get("/meanwhile").status == 200
+        job.send(b"goodbye")
+        assert client.read_exactly(7) == b"goodbye"
+        job.release(close=True)
+        assert client.is_closed_by_peer()
+
+
+def test_a_tunnel_whose_pod_does_not_read_holds_its_client(front, pod):
+    """A flood from the client is kept in bounds, and arrives whole."""
+    with front.client() as client:
+        client.get("/aside", HANDSHAKE)
+        job = pod.next()
+        accept(job)
+        assert client.read_head().status == 101
+        client.socket.setblocking(False)
+        sent = 0
+        try:
+            while sent < 256 << 20:
+                sent += client.socket.send(b"x" * (1 << 20))
+        except BlockingIOError:
+            pass
+        assert sent < 64 << 20
+        received = 0
+        while received < sent:
+            received += len(job.connection.recv(1 << 20))
+        assert front.get("/meanwhile").status == 200
+        job.release(close=True)
+
+
 def test_a_pod_that_declines_to_upgrade(front, pod):
     with front.client() as client:
-        client.get("/aside", [("Connection", "Upgrade"), ("Upgrade", "websocket"),
-                              ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
-                              ("Sec-WebSocket-Version", "13")])
+        client.get("/aside", HANDSHAKE)
         pod.next().answer(b"no", status=403)
         response = client.read_response()
         assert (response.status, response.body) == (403, b"no")
@@ -130,9 +170,7 @@ def test_a_pod_that_declines_to_upgrade(front, pod):
 
 def test_bytes_sent_right_behind_the_handshake_are_not_lost(front, pod):
     with front.client() as client:
-        client.send(client.head("GET", "/aside", [
-            ("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
-            ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")]) + b"early")
+        client.send(client.head("GET", "/aside", HANDSHAKE) + b"early")
         job = pod.next()
         accept(job)
         assert client.read_head().status == 101

@@ -19,7 +19,7 @@ def pod(tmp_path_factory):
     yield pod
     audit = pod.audit()
     pod.kill()
-    assert audit["highestSimultaneous"] == 1, audit
+    assert audit["highestSimultaneous"] <= 1, audit
 
 
 @pytest.fixture

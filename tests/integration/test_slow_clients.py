@@ -76,7 +76,7 @@ def test_a_ticket_is_drawn_when_the_body_is_whole(gateway, pod):
 
 # --- going ---
 
-@pytest.mark.parametrize("memory", ["64MiB", "0B", "64KiB"], ids=["memory", "disk", "both"])
+@pytest.mark.parametrize("memory", ["64MiB", 0, "64KiB"], ids=["memory", "disk", "both"])
 def test_a_download_holds_no_slot(gateway, pod, memory):
     front = gateway(pod, spool={"memory": memory, "maxBytes": "64MiB"})
     slow = front.client(receive_buffer=4096).post("/job/slow")
@@ -157,7 +157,7 @@ def test_the_spools_of_all_have_a_common_ceiling(gateway, pod):
 
 
 def test_temporary_files_have_no_name(gateway, pod, tmp_path):
-    front = gateway(pod, spool={"memory": "0B"}, body={"memory": "0B"},
+    front = gateway(pod, spool={"memory": 0}, body={"memory": 0},
                     top={"spoolDirectory": str(tmp_path)})
     slow = front.client(receive_buffer=4096).post("/job/slow", IMAGE)
     answer_unhindered(pod.next(), IMAGE)

@@ -329,6 +329,10 @@ static void on_pod_absent(struct model *m)
 		    machine, it->state);
 	bool is_idle = model_jobs(m, machine, false) + model_passes(m, machine) == 0;
 	MODEL_CHECK(m, (it->state == POD_STATES) == is_idle, machine, it->state);
+	if (it->stopping && is_idle) { /* stopped, and nobody needs to hear of it */
+		model_crash(m, machine);
+		it->stopping = false;
+	}
 }
 
 static void on_pod_gone(struct model *m)

@@ -183,12 +183,18 @@ static void on_pod_failed(void *arg, const struct pod *p, const char *kind)
 	model_note(m, kind, machine_of(m, p) - m->machines, p->failures);
 }
 
+static void on_scaling_failed(void *arg, const char *reason)
+{
+	(void)arg, (void)reason;
+}
+
 static const struct service_observer observer = {
 	.pod_moved = on_pod_moved,
 	.slot_moved = on_slot_moved,
 	.slot_freed = on_slot_freed,
 	.pod_freed = on_pod_freed,
 	.pod_failed = on_pod_failed,
+	.scaling_failed = on_scaling_failed,
 };
 
 /* --- carrying out decisions ------------------------------------------------------------------ */

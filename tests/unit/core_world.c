@@ -44,12 +44,18 @@ static void on_pod_failed(void *arg, const struct pod *p, const char *kind)
 	((struct world *)arg)->failures++;
 }
 
+static void on_scaling_failed(void *arg, const char *reason)
+{
+	(void)arg, (void)reason;
+}
+
 static const struct service_observer observer = {
 	.pod_moved = on_pod_moved,
 	.slot_moved = on_slot_moved,
 	.slot_freed = on_slot_freed,
 	.pod_freed = on_pod_freed,
 	.pod_failed = on_pod_failed,
+	.scaling_failed = on_scaling_failed,
 };
 
 /* --- life ------------------------------------------------------------------------------------ */

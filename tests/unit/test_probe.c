@@ -152,7 +152,8 @@ static void an_unanswered_connect_is_a_no(void **state)
 	scripted_server_stop_listening(&server);
 	int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	assert_int_equal(bind(listener, (struct sockaddr *)&server.address.sa, server.address.len), 0);
+	struct sockaddr *sa = (struct sockaddr *)&server.address.sa;
+	assert_int_equal(bind(listener, sa, server.address.len), 0);
 	assert_int_equal(listen(listener, 0), 0);
 	int first = net_connect(&server.address), second = net_connect(&server.address);
 	usleep(1000);
@@ -192,7 +193,8 @@ static void json_tells_idle(void **state)
 		server.close_after_answer = true;
 		assert_int_equal(idle(cases[i].path, cases[i].equals), cases[i].answer);
 	}
-	scripted_server_answer(&server, "HTTP/1.1 201 Created\r\nContent-Length: 7\r\n\r\n{\"a\":0}");
+	scripted_server_answer(&server,
+			       "HTTP/1.1 201 Created\r\nContent-Length: 7\r\n\r\n{\"a\":0}");
 	assert_int_equal(idle("a", 0), ANSWER_NO); /* only a 200 is read */
 	assert_int_equal(idle(NULL, 0), ANSWER_YES);
 	scripted_server_answer(&server, "HTTP/1.1 500 Oops\r\nContent-Length: 7\r\n\r\n{\"a\":0}");

@@ -66,10 +66,16 @@ static void on_slot_freed(void *arg, const struct slot *slot, int64_t now_us)
 	(void)arg, (void)slot, (void)now_us;
 }
 
+static void on_scaling_failed(void *arg, const char *reason)
+{
+	(void)arg, (void)reason;
+}
+
 static const struct service_observer observer = {
 	.pod_moved = on_pod_moved,
 	.pod_freed = on_pod_freed,
 	.pod_failed = on_pod_failed,
+	.scaling_failed = on_scaling_failed,
 	.slot_moved = on_slot_moved,
 	.slot_freed = on_slot_freed,
 };
@@ -121,8 +127,9 @@ static struct config *parse(const char *script, int pods, const char *more)
 {
 	static const char *const form =
 		"{\"services\": [{\"name\": \"sd\", \"readiness\": {\"none\": true, "
-		"\"period\": \"5ms\", \"coldPeriod\": \"5ms\"}, \"autoscaling\": {\"minScale\": %d, "
-		"\"initialScale\": %d, \"maxScale\": 4, \"tickInterval\": \"10ms\"}, "
+		"\"period\": \"5ms\", \"coldPeriod\": \"5ms\"}, "
+		"\"autoscaling\": {\"minScale\": %d, \"initialScale\": %d, "
+		"\"maxScale\": 4, \"tickInterval\": \"10ms\"}, "
 		"\"pods\": {\"process\": {\"command\": [\"sh\", \"-c\", \"%s\", \"pod-{index}\"], "
 		"\"env\": {\"AT\": \"{index}:{port}{\"}, \"directory\": \"%s\", "
 		"\"backoffBase\": \"40ms\", \"backoffMax\": \"100ms\"%s}}}], "
@@ -379,7 +386,8 @@ static void a_missing_directory_is_told_at_once(void **state)
 	WAIT_FOR(service_scaling_failure(service)[0]);
 	config->services[0].process.directory = real;
 	assert_string_equal(service_scaling_failure(service),
-			    "cannot enter the directory \"/nowhere/at/all\": No such file or directory");
+			    "cannot enter the directory \"/nowhere/at/all\": "
+			    "No such file or directory");
 }
 
 static void failures_to_start_back_off_and_are_told(void **state)
@@ -404,6 +412,25 @@ static void failures_to_start_back_off_and_are_told(void **state)
 	assert_string_equal(service_scaling_failure(service), "");
 }
 
+static void a_port_that_a_stranger_has_is_a_failure(void **state)
+{
+	(void)state;
+	struct net_address any, bound;
+	net_parse("127.0.0.1:0", &any);
+	int fd = net_listen(&any, &bound);
+	assert_true(fd >= 0);
+	char more[80], expected[80];
+	snprintf(more, sizeof(more), ", \"firstPort\": %d, \"startupFailures\": 1",
+		 net_port(&bound));
+	start("echo up >> $0; " FOREVER, 1, more);
+	WAIT_FOR(service_scaling_failure(service)[0]);
+	snprintf(expected, sizeof(expected), "port %d of process-0 cannot be used: %s",
+		 net_port(&bound), strerror(EADDRINUSE));
+	assert_string_equal(service_scaling_failure(service), expected);
+	close(fd);
+	WAIT_FOR(pods_in(POD_READY) == 1 && lines("pod-0") == 1);
+}
+
 static void pods_that_fail_together_are_one_failure(void **state)
 {
 	(void)state;
@@ -418,7 +445,8 @@ static void a_pod_that_is_not_ready_in_time_is_stopped(void **state)
 {
 	(void)state;
 	answer = ANSWER_NO;
-	start("echo $$ >> $0; " FOREVER, 1, ", \"startupTimeout\": \"200ms\", \"startupFailures\": 1");
+	start("echo $$ >> $0; " FOREVER, 1,
+	      ", \"startupTimeout\": \"200ms\", \"startupFailures\": 1");
 	WAIT_FOR(lines("pod-0") == 1);
 	pid_t pid = (pid_t)atol(content("pod-0"));
 	WAIT_FOR(service_scaling_failure(service)[0]);
@@ -455,7 +483,8 @@ static void a_lost_supervisor_is_replaced_with_its_pods(void **state)
 static void shutting_down_ends_all(void **state)
 {
 	(void)state;
-	start("echo $$ >> all; trap 'echo bye >> bye; exit' TERM; while :; do sleep 0.01; done", 3, "");
+	start("echo $$ >> all; trap 'echo bye >> bye; exit' TERM; while :; do sleep 0.01; done", 3,
+	      "");
 	WAIT_FOR(lines("all") == 3);
 	service_close(service, loop_now_us(loop));
 	provider_shutdown(provider, on_gone, NULL);
@@ -522,6 +551,7 @@ int main(int argc, char **argv)
 		TEST(a_command_that_cannot_run_is_told_at_once),
 		TEST(a_missing_directory_is_told_at_once),
 		TEST(failures_to_start_back_off_and_are_told),
+		TEST(a_port_that_a_stranger_has_is_a_failure),
 		TEST(pods_that_fail_together_are_one_failure),
 		TEST(a_pod_that_is_not_ready_in_time_is_stopped),
 		TEST(a_pod_that_ends_is_replaced_but_not_in_haste),
