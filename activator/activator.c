@@ -16,8 +16,8 @@ struct activator {
 	struct provider *provider;
 	const struct activator_events *events;
 	void *owner;
-	struct timer timer;	/* the ledger's next deadline */
-	struct task task;	/* carries out its decisions */
+	struct timer timer;	 /* the ledger's next deadline */
+	struct task task;	 /* carries out its decisions */
 	struct list newly_ready; /* pods that the provider has not been told of */
 };
 
@@ -29,7 +29,7 @@ struct attachment {
 	struct probe *probe; /* the question under way */
 	uint64_t question;
 	bool is_idle_check;
-	void *data;	     /* the owner's */
+	void *data; /* the owner's */
 };
 
 static int64_t now_of(const struct activator *a)
@@ -150,7 +150,8 @@ static void ask(struct activator *a, const struct decision *d)
 	if (address && at->is_idle_check)
 		at->probe = probe_idle(&a->probes, address, &a->config->idle, on_answer, at);
 	else if (address)
-		at->probe = probe_readiness(&a->probes, address, &a->config->readiness, on_answer, at);
+		at->probe =
+			probe_readiness(&a->probes, address, &a->config->readiness, on_answer, at);
 	if (!at->probe)
 		service_pod_answered(a->service, d->pod, d->question, ANSWER_NO, now_of(a));
 }

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define US_PER_MS INT64_C(1000)
-#define US_PER_S INT64_C(1000000)
+#define US_PER_S  INT64_C(1000000)
 
 int64_t clock_now_us(void);
 int64_t clock_wall_us(void);

@@ -18,12 +18,12 @@ enum { IDLE_CONNECTIONS_MAX = 16, HEAD_BYTES_MAX = 64 << 10 };
 struct http_client {
 	struct loop *loop;
 	CURLM *multi;
-	struct timer timer;	/* libcurl's */
-	struct task finisher;	/* calls back for `done` */
-	struct list active;	/* exchanges that libcurl has */
-	struct list done;	/* exchanges that only wait for their callback */
-	struct list watches;	/* sockets that libcurl waits for */
-	struct list spare;	/* watches to be used again */
+	struct timer timer;   /* libcurl's */
+	struct task finisher; /* calls back for `done` */
+	struct list active;   /* exchanges that libcurl has */
+	struct list done;     /* exchanges that only wait for their callback */
+	struct list watches;  /* sockets that libcurl waits for */
+	struct list spare;    /* watches to be used again */
 };
 
 struct http_exchange {

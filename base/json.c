@@ -125,7 +125,7 @@ const char *json_key(const struct json *member)
 size_t json_count(const struct json *parent)
 {
 	size_t n = 0;
-	JSON_EACH (it, parent)
+	JSON_EACH(it, parent)
 		n++;
 	return n;
 }
@@ -134,7 +134,7 @@ static const struct json *get(const struct json *object, const char *key, size_t
 {
 	if (!json_is(object, JSON_OBJECT))
 		return NULL;
-	JSON_EACH (it, object)
+	JSON_EACH(it, object)
 		if (strncmp(json_key(it), key, len) == 0 && json_key(it)[len] == '\0')
 			return it;
 	return NULL;

@@ -23,8 +23,8 @@ bool log_is_on(enum log_level);
 void log_write(enum log_level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_debug(...) (log_is_on(LOG_DEBUG) ? log_write(LOG_DEBUG, __VA_ARGS__) : (void)0)
-#define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
-#define log_warn(...) log_write(LOG_WARN, __VA_ARGS__)
+#define log_info(...)  log_write(LOG_INFO, __VA_ARGS__)
+#define log_warn(...)  log_write(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 
 /* Where access lines go: "stdout", "off" or a file's path, opened for append; opening it again

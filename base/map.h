@@ -18,7 +18,7 @@ void map_release(struct map *);
 
 /* Adds or replaces. False: no memory, and the map is as it was. */
 bool map_put(struct map *, const char *name, void *value);
-void *map_get(const struct map *, const char *name);  /* NULL: not there */
-void map_remove(struct map *, const char *name); /* harmless if it is not there */
+void *map_get(const struct map *, const char *name); /* NULL: not there */
+void map_remove(struct map *, const char *name);     /* harmless if it is not there */
 
 #endif

@@ -85,9 +85,12 @@ int net_port(const struct net_address *a)
 
 void net_format_host(const struct net_address *a, char text[NET_TEXT_BYTES])
 {
-	const void *from = a->sa.ss_family == AF_INET6
-				   ? (const void *)&((const struct sockaddr_in6 *)(const void *)&a->sa)->sin6_addr
-				   : (const void *)&((const struct sockaddr_in *)(const void *)&a->sa)->sin_addr;
+	const void *from =
+		a->sa.ss_family == AF_INET6
+			? (const void *)&((const struct sockaddr_in6 *)(const void *)&a->sa)
+				  ->sin6_addr
+			: (const void *)&((const struct sockaddr_in *)(const void *)&a->sa)
+				  ->sin_addr;
 	if (!inet_ntop(a->sa.ss_family, from, text, NET_TEXT_BYTES))
 		memcpy(text, "unknown", sizeof("unknown"));
 }
@@ -97,8 +100,8 @@ void net_format(const struct net_address *a, char text[NET_TEXT_BYTES])
 	char host[NET_TEXT_BYTES];
 	net_format_host(a, host);
 	host[NET_TEXT_BYTES - 12] = '\0'; /* room for brackets and port: hosts are shorter */
-	snprintf(text, NET_TEXT_BYTES, a->sa.ss_family == AF_INET6 ? "[%.48s]:%d" : "%.48s:%d", host,
-		 net_port(a));
+	snprintf(text, NET_TEXT_BYTES, a->sa.ss_family == AF_INET6 ? "[%.48s]:%d" : "%.48s:%d",
+		 host, net_port(a));
 }
 
 static int new_socket(int family)

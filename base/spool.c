@@ -370,7 +370,8 @@ enum spool_error spool_write(struct spool *s, const void *bytes, size_t len)
 		space->disk_bytes -= s->file_end;
 		s->file_start = s->file_end = 0;
 	}
-	if (s->on_disk && space->disk_bytes + (int64_t)(s->tail.bytes + len) > space->disk_limit_bytes) {
+	if (s->on_disk &&
+	    space->disk_bytes + (int64_t)(s->tail.bytes + len) > space->disk_limit_bytes) {
 		fail(s, SPOOL_FULL);
 		return s->error;
 	}

@@ -19,10 +19,10 @@ struct slice {
 #define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
 
 struct slice slice_of(const char *text);
-bool slice_is(struct slice, const char *text);		/* the same bytes */
-bool slice_is_nocase(struct slice, const char *text);	/* the same but for ASCII case */
+bool slice_is(struct slice, const char *text);	      /* the same bytes */
+bool slice_is_nocase(struct slice, const char *text); /* the same but for ASCII case */
 bool slice_starts(struct slice, const char *prefix);
-struct slice slice_trim(struct slice);			/* without spaces and tabs around it */
+struct slice slice_trim(struct slice); /* without spaces and tabs around it */
 
 /* Takes the next element off a comma-separated list; false at its end. */
 bool slice_next_in_list(struct slice *list, struct slice *element);

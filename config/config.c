@@ -46,12 +46,12 @@ static void read_lists(struct config *c, const struct json *root, struct str *fa
 	const struct json *services = list_of(root, "services");
 	c->listeners = mem_must_zalloc(json_count(listeners) * sizeof(*c->listeners));
 	c->services = mem_must_zalloc(json_count(services) * sizeof(*c->services));
-	JSON_EACH (it, listeners) {
+	JSON_EACH(it, listeners) {
 		size_t i = c->listener_count++;
 		read_listener(&c->listeners[i], it, PLACE_ITEM(PLACE_KEY(NULL, "listeners"), i),
 			      faults);
 	}
-	JSON_EACH (it, services) {
+	JSON_EACH(it, services) {
 		size_t i = c->service_count++;
 		service_read(&c->services[i], it, PLACE_ITEM(PLACE_KEY(NULL, "services"), i),
 			     faults);

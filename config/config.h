@@ -18,18 +18,18 @@
 
 /* A request that takes a slot: "POST /sdapi/v1/txt2img", or an object with a "match" and more. */
 struct slot_pattern {
-	char *text;	       /* as configured; the route's name in logs and metrics */
-	char *method;	       /* "*" = any */
-	char *path;	       /* in which '*' stands for any bytes, also none */
-	bool exclusive;	       /* takes all of a pod's slots */
-	bool freed_by_idle;    /* the response's end does not end the job; the idle check does */
+	char *text;	    /* as configured; the route's name in logs and metrics */
+	char *method;	    /* "*" = any */
+	char *path;	    /* in which '*' stands for any bytes, also none */
+	bool exclusive;	    /* takes all of a pod's slots */
+	bool freed_by_idle; /* the response's end does not end the job; the idle check does */
 };
 
 struct queue_config {
-	int64_t max_requests;	       /* waiting or uploading; one more is refused */
-	int64_t max_wait_us;	       /* for a slot, while there are pods */
+	int64_t max_requests;		/* waiting or uploading; one more is refused */
+	int64_t max_wait_us;		/* for a slot, while there are pods */
 	int64_t cold_start_max_wait_us; /* for the first pod */
-	int64_t max_attempts;	       /* pods tried for a job that provably reached none */
+	int64_t max_attempts;		/* pods tried for a job that provably reached none */
 };
 
 struct pass_through_config {
@@ -51,9 +51,9 @@ struct spool_config {
 
 struct timeout_config {
 	int64_t connect_us;
-	int64_t response_us;   /* from the job's sending to the first byte of its answer */
-	int64_t stream_idle_us; /* between two bytes of an answer */
-	int64_t tunnel_idle_us; /* of a WebSocket without traffic */
+	int64_t response_us;	   /* from the job's sending to the first byte of its answer */
+	int64_t stream_idle_us;	   /* between two bytes of an answer */
+	int64_t tunnel_idle_us;	   /* of a WebSocket without traffic */
 	int64_t pod_keep_alive_us; /* idle connections to pods are reused for less than this */
 };
 
@@ -62,8 +62,8 @@ enum check_kind { CHECK_NONE, CHECK_HTTP_GET, CHECK_TCP_SOCKET };
 
 struct readiness_config {
 	enum check_kind kind;
-	char *path;	      /* HTTP: 2xx = ready */
-	int64_t period_us;    /* while nobody waits */
+	char *path;		/* HTTP: 2xx = ready */
+	int64_t period_us;	/* while nobody waits */
 	int64_t cold_period_us; /* while somebody waits for a first pod */
 	int64_t timeout_us;
 };
@@ -71,8 +71,8 @@ struct readiness_config {
 struct idle_config {
 	enum check_kind kind; /* CHECK_NONE: the service names no idle check */
 	char *path;
-	char *json_path;      /* dotted, into the 200 answer: "state.job_count" */
-	double equals;	      /* the number there that means idle */
+	char *json_path; /* dotted, into the 200 answer: "state.job_count" */
+	double equals;	 /* the number there that means idle */
 	int64_t period_us;
 	int64_t timeout_us;
 	int64_t success_threshold; /* answers in a row that say idle */
@@ -91,8 +91,8 @@ struct quarantine_config {
 struct autoscaling_config {
 	int64_t min_scale, max_scale; /* max_scale 0 = no limit */
 	int64_t initial_scale, activation_scale;
-	double target;		      /* concurrency a pod should have; 0 = containerConcurrency */
-	double target_utilization;    /* 0..1 */
+	double target;		   /* concurrency a pod should have; 0 = containerConcurrency */
+	double target_utilization; /* 0..1 */
 	int64_t stable_window_us;
 	double panic_window_percentage, panic_threshold_percentage;
 	double max_scale_up_rate, max_scale_down_rate;
@@ -109,12 +109,12 @@ struct static_pods_config {
 };
 
 struct process_pods_config {
-	char **command; /* NULL-terminated; {port} and {index} are filled in */
-	char **env;	/* NULL-terminated "NAME=value", the same filled in */
-	char *directory; /* NULL: slotgate's own */
+	char **command;	    /* NULL-terminated; {port} and {index} are filled in */
+	char **env;	    /* NULL-terminated "NAME=value", the same filled in */
+	char *directory;    /* NULL: slotgate's own */
 	int64_t first_port; /* pod i listens on first_port + i; 0 = any free port */
 	int64_t startup_timeout_us;
-	int64_t stop_grace_us; /* from SIGTERM to SIGKILL */
+	int64_t stop_grace_us;	  /* from SIGTERM to SIGKILL */
 	int64_t startup_failures; /* in a row, after which waiters are told */
 	int64_t backoff_base_us, backoff_max_us;
 };
@@ -147,15 +147,15 @@ struct service_config {
 struct listener_config {
 	char *address;
 	struct net_address parsed;
-	char *service; /* the one it serves; NULL: by host */
+	char *service;	 /* the one it serves; NULL: by host */
 	bool half_close; /* a client that closes its sending side still wants its answer */
 };
 
 struct limits_config {
 	int64_t max_connections;
 	int64_t max_header_bytes, max_headers;
-	int64_t header_timeout_us; /* for a head to arrive */
-	int64_t keep_alive_us;	   /* of an idle client connection */
+	int64_t header_timeout_us;		      /* for a head to arrive */
+	int64_t keep_alive_us;			      /* of an idle client connection */
 	int64_t spool_memory_bytes, spool_disk_bytes; /* over all requests */
 };
 
@@ -167,8 +167,8 @@ struct config {
 	struct service_config *services;
 	size_t service_count;
 	struct limits_config limits;
-	char *log_level;	/* "debug", "info", "warn", "error" */
-	char *access_log;	/* "stdout", "off" or a path */
+	char *log_level;  /* "debug", "info", "warn", "error" */
+	char *access_log; /* "stdout", "off" or a path */
 	char *spool_directory;
 	int64_t drain_timeout_us;
 };

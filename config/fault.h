@@ -19,7 +19,7 @@ struct place {
 	size_t index;
 };
 
-#define PLACE_KEY(up, key) (&(const struct place){(up), (key), 0})
+#define PLACE_KEY(up, key)    (&(const struct place){(up), (key), 0})
 #define PLACE_ITEM(up, index) (&(const struct place){(up), NULL, (index)})
 
 void place_add(struct str *, const struct place *);

@@ -104,13 +104,13 @@ static void set_default(const struct option *o, void *base)
 
 void options_set_defaults(enum scope_id id, void *base)
 {
-	EACH_OPTION (o, &option_scopes[id])
+	EACH_OPTION(o, &option_scopes[id])
 		set_default(o, base);
 }
 
 void options_release(enum scope_id id, void *base)
 {
-	EACH_OPTION (o, &option_scopes[id]) {
+	EACH_OPTION(o, &option_scopes[id]) {
 		if (is_text(o)) {
 			char **text = field(o, base);
 			mem_free(*text);
@@ -121,7 +121,7 @@ void options_release(enum scope_id id, void *base)
 
 const struct option *option_find(enum scope_id id, const char *path)
 {
-	EACH_OPTION (o, &option_scopes[id])
+	EACH_OPTION(o, &option_scopes[id])
 		if (strcmp(o->path, path) == 0)
 			return o;
 	return NULL;
@@ -212,7 +212,7 @@ void options_add_changes(enum scope_id id, const void *old, const void *now, con
 	struct str before, after;
 	str_init(&before);
 	str_init(&after);
-	EACH_OPTION (o, &option_scopes[id]) {
+	EACH_OPTION(o, &option_scopes[id]) {
 		if (!o->fixed || o->type >= OPTION_TRUE)
 			continue;
 		str_clear(&before);
@@ -260,9 +260,11 @@ static void read_number(struct reader *r, const struct option *o, const struct j
 			 n, n);
 		ok = false;
 	} else if (o->type == OPTION_DURATION && text && !ok) {
-		snprintf(remedy, sizeof(remedy), ": write it as \"1500ms\", \"300s\", \"2m\" or \"1h\"");
+		snprintf(remedy, sizeof(remedy),
+			 ": write it as \"1500ms\", \"300s\", \"2m\" or \"1h\"");
 	} else if (o->type == OPTION_SIZE && !ok) {
-		snprintf(remedy, sizeof(remedy), ": write it as 65536, \"64KiB\", \"1MiB\" or \"2GiB\"");
+		snprintf(remedy, sizeof(remedy),
+			 ": write it as 65536, \"64KiB\", \"1MiB\" or \"2GiB\"");
 	} else if (o->type == OPTION_SIZE || o->type == OPTION_INT) {
 		ok = ok && units_is_whole(n);
 	}
@@ -336,7 +338,7 @@ static struct slice segment(const struct option *o, struct slice prefix)
 
 static const struct option *find(const struct scope *scope, struct slice prefix, const char *key)
 {
-	EACH_OPTION (o, scope) {
+	EACH_OPTION(o, scope) {
 		struct slice name = segment(o, prefix);
 		if (name.len && slice_is(name, key))
 			return o;
@@ -349,7 +351,7 @@ static struct slice suggest(const struct scope *scope, struct slice prefix, cons
 {
 	struct slice best = SLICE("");
 	size_t least = SIZE_MAX;
-	EACH_OPTION (o, scope) {
+	EACH_OPTION(o, scope) {
 		struct slice name = segment(o, prefix);
 		size_t distance = name.len ? fault_distance(key, name) : SIZE_MAX;
 		if (distance < least) {
@@ -359,7 +361,7 @@ static struct slice suggest(const struct scope *scope, struct slice prefix, cons
 	}
 	if (best.len)
 		return best;
-	EACH_OPTION (o, scope) {
+	EACH_OPTION(o, scope) {
 		const char *dot = strrchr(o->path, '.');
 		if (dot && strcasecmp(dot + 1, key) == 0)
 			return slice_of(o->path);
@@ -379,7 +381,7 @@ static void unknown_key(struct reader *r, struct slice prefix, const char *key,
 	struct str known;
 	struct slice last = SLICE("");
 	str_init(&known);
-	EACH_OPTION (o, r->scope) {
+	EACH_OPTION(o, r->scope) {
 		struct slice name = segment(o, prefix);
 		if (!name.len || (name.len == last.len && memcmp(name.at, last.at, name.len) == 0))
 			continue;
@@ -418,7 +420,7 @@ static void read_object(struct reader *r, struct slice prefix, const struct json
 	}
 	struct map seen;
 	map_init(&seen);
-	JSON_EACH (it, object) {
+	JSON_EACH(it, object) {
 		const struct place *here = PLACE_KEY(at, json_key(it));
 		if (map_get(&seen, json_key(it))) {
 			fault_at(r->faults, here, "given twice");
@@ -428,7 +430,7 @@ static void read_object(struct reader *r, struct slice prefix, const struct json
 		read_member(r, prefix, it, here);
 	}
 	map_release(&seen);
-	EACH_OPTION (o, r->scope) {
+	EACH_OPTION(o, r->scope) {
 		struct slice name = segment(o, prefix);
 		bool here = name.len && name.at[name.len] == '\0';
 		if (here && o->required && !json_get(object, name.at))

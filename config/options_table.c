@@ -2,11 +2,11 @@
 #include "config/config.h"
 #include "config/options.h"
 
-#define MS 1e3
+#define MS     1e3
 #define SECOND 1e6
 #define MINUTE (60 * SECOND)
-#define HOUR (60 * MINUTE)
-#define DAY (24 * HOUR)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
 
 #define KIB 1024.0
 #define MIB (1024 * KIB)

@@ -83,7 +83,7 @@ static void read_env(struct service_config *s, const struct json *env, const str
 	struct map seen;
 	map_init(&seen);
 	s->process.env = mem_must_zalloc((json_count(env) + 1) * sizeof(*s->process.env));
-	JSON_EACH (it, env) {
+	JSON_EACH(it, env) {
 		const char *name = json_key(it), *value = json_text(it);
 		const struct place *here = PLACE_KEY(at, name);
 		if (!*name || strchr(name, '='))

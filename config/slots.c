@@ -48,7 +48,7 @@ static void read_list(struct slot_pattern **patterns, size_t *count, const struc
 		      bool plain_only, const struct place *at, struct str *faults)
 {
 	*patterns = mem_must_zalloc(json_count(list) * sizeof(**patterns));
-	JSON_EACH (it, list) {
+	JSON_EACH(it, list) {
 		read_pattern(&(*patterns)[*count], it, plain_only, PLACE_ITEM(at, *count), faults);
 		++*count;
 	}

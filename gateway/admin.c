@@ -90,9 +90,10 @@ static bool release(struct exchange *x, const struct http_head *head, struct sli
 		return false;
 	struct backend *b = backend_by_name(x->gateway, service);
 	if (!b || !service_pod_release(backend_service(b), pod, loop_now_us(x->gateway->loop))) {
-		reply_problem(x, &(struct problem){.status = 404,
-						   .reason = "no_such_pod",
-						   .detail = "GET /v1/services lists services and pods"});
+		reply_problem(
+			x, &(struct problem){.status = 404,
+					     .reason = "no_such_pod",
+					     .detail = "GET /v1/services lists services and pods"});
 		return true;
 	}
 	log_warn("%s: pod %s: released by an operator", service, pod);
@@ -129,10 +130,11 @@ static void begin(struct exchange *x, const struct http_head *head)
 	if (slice_is(head->method, "POST") && slice_starts(path, prefix) &&
 	    release(x, head, (struct slice){path.at + n, path.len - n}))
 		return;
-	reply_problem(x, &(struct problem){.status = 404,
-					   .reason = "no_such_page",
-					   .detail = "GET /healthz, /readyz, /metrics or /v1/services, "
-						     "POST /v1/services/NAME/pods/POD/release"});
+	reply_problem(
+		x, &(struct problem){.status = 404,
+				     .reason = "no_such_page",
+				     .detail = "GET /healthz, /readyz, /metrics or /v1/services, "
+					       "POST /v1/services/NAME/pods/POD/release"});
 }
 
 static void ignore_body(struct exchange *x, const char *bytes, size_t len)

@@ -76,8 +76,7 @@ static void on_probed(void *owner, bool idle_check, enum pod_answer answer)
 static void on_pod_freed(void *owner, const struct pod *p, void *pool)
 {
 	struct backend *b = owner;
-	metrics_drop(b->stats.registry,
-		     (const char *[]){"service", b->name, "pod", p->name, NULL});
+	metrics_drop(b->stats.registry, (const char *[]){"service", b->name, "pod", p->name, NULL});
 	if (pool)
 		upstream_pool_free(pool);
 }
@@ -148,10 +147,12 @@ struct backend *backend_new(struct gateway *gw, struct config *holding,
 	return b;
 }
 
-void backend_configure(struct backend *b, struct config *holding, const struct service_config *config)
+void backend_configure(struct backend *b, struct config *holding,
+		       const struct service_config *config)
 {
 	if (config->provider != b->config->provider) {
-		log_warn("%s: changing the kind of pods needs a restart; this service stays as it was",
+		log_warn("%s: changing the kind of pods needs a restart; this service stays as it "
+			 "was",
 			 b->name);
 		return;
 	}

@@ -14,8 +14,8 @@ struct gateway;
 struct backend {
 	struct list link;
 	struct gateway *gateway;
-	struct config *holding;		      /* what `config` belongs to */
-	const struct service_config *config;  /* the newest of this service */
+	struct config *holding;		     /* what `config` belongs to */
+	const struct service_config *config; /* the newest of this service */
 	struct activator *activator;
 	struct service_stats stats;
 	char *name;

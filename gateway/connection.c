@@ -109,7 +109,8 @@ static void destroy(struct connection *c)
 	listeners_resume(gw);
 }
 
-void connection_start(struct gateway *gw, struct listener *l, int fd, const struct net_address *peer)
+void connection_start(struct gateway *gw, struct listener *l, int fd,
+		      const struct net_address *peer)
 {
 	struct connection *c = mem_zalloc(sizeof(*c));
 	if (!c || !timer_init(&c->timer, gw->loop, on_timer, c)) {
@@ -317,8 +318,7 @@ static size_t feed(struct connection *c, const char *bytes, size_t len)
 			c->exchange.begun_us = loop_now_us(c->gateway->loop);
 			move(c, CONNECTION_HEAD);
 		}
-		enum http_result result =
-			http_parser_feed(c->parser, bytes + at, len - at, &used);
+		enum http_result result = http_parser_feed(c->parser, bytes + at, len - at, &used);
 		at += used;
 		if (result == HTTP_HEAD_END)
 			begin_exchange(c);
@@ -455,8 +455,7 @@ static void finish_exchange(struct connection *c)
 		c->has_exchange = false;
 		c->exchange.handler->delivered(&c->exchange);
 	}
-	bool goes_on = !c->must_close && c->body_has_ended && !c->is_raw &&
-		       !c->gateway->draining;
+	bool goes_on = !c->must_close && c->body_has_ended && !c->is_raw && !c->gateway->draining;
 	c->has_responded = c->has_ended = false;
 	str_release(&c->head_out);
 	if (!goes_on) {

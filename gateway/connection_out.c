@@ -187,7 +187,8 @@ static void write_body(struct exchange *x, const char *bytes, size_t len)
 	if (c->head_out.len)
 		iov[n++] = (struct iovec){c->head_out.at, c->head_out.len};
 	if (c->is_chunked)
-		iov[n++] = (struct iovec){size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len)};
+		iov[n++] =
+			(struct iovec){size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len)};
 	iov[n++] = (struct iovec){(char *)bytes, len};
 	if (c->is_chunked)
 		iov[n++] = (struct iovec){"\r\n", 2};

@@ -8,12 +8,12 @@
 #include "gateway/listener.h"
 
 enum connection_state {
-	CONNECTION_IDLE,      /* between two requests */
-	CONNECTION_HEAD,      /* part of a head has come */
-	CONNECTION_HELD,      /* its handler has the request: nothing is read */
-	CONNECTION_BODY,      /* a body is read */
-	CONNECTION_TUNNEL,    /* upgraded: bytes both ways */
-	CONNECTION_FLUSHING,  /* the answer has ended, its client takes the rest */
+	CONNECTION_IDLE,     /* between two requests */
+	CONNECTION_HEAD,     /* part of a head has come */
+	CONNECTION_HELD,     /* its handler has the request: nothing is read */
+	CONNECTION_BODY,     /* a body is read */
+	CONNECTION_TUNNEL,   /* upgraded: bytes both ways */
+	CONNECTION_FLUSHING, /* the answer has ended, its client takes the rest */
 	CONNECTION_LINGERING, /* answered for good: reads what still comes, so that the answer arrives */
 	CONNECTION_DEAD,
 };
@@ -25,30 +25,30 @@ struct connection {
 	struct listener *listener;
 	struct io io;
 	struct timer timer;
-	struct task task;	   /* goes on where a callback may not */
+	struct task task; /* goes on where a callback may not */
 	struct net_address peer;
 
 	struct exchange exchange;
-	bool has_exchange;	   /* between the handler's begin and its left or delivered */
+	bool has_exchange;	    /* between the handler's begin and its left or delivered */
 	struct http_parser *parser; /* while a head or a body is read */
-	struct str unread;	   /* read, but of a later message */
+	struct str unread;	    /* read, but of a later message */
 	size_t unread_start;
 
-	bool wants_body;	   /* the handler has asked for it */
+	bool wants_body; /* the handler has asked for it */
 	bool body_has_ended;
 	bool expects_continue;
-	bool keep_alive;	   /* the client would go on after this exchange */
-	bool held;		   /* a tunnel whose other side is slow */
-	bool has_read_all;	   /* a tunnel whose client has closed its side */
-	bool peer_closed;	   /* it has closed its sending side */
+	bool keep_alive;   /* the client would go on after this exchange */
+	bool held;	   /* a tunnel whose other side is slow */
+	bool has_read_all; /* a tunnel whose client has closed its side */
+	bool peer_closed;  /* it has closed its sending side */
 	int64_t body_timeout_us;
 
 	/* The answer. */
-	struct str head_out;	   /* its head, until the first bytes of its body go with it */
-	struct spool *out;	   /* what the client has not taken yet; NULL: nothing */
+	struct str head_out; /* its head, until the first bytes of its body go with it */
+	struct spool *out;   /* what the client has not taken yet; NULL: nothing */
 	struct spool_limits spool_limits;
 	bool has_responded, has_ended, is_chunked, is_raw, must_close;
-	bool is_broken;		   /* writing failed, or the handler has reset it */
+	bool is_broken; /* writing failed, or the handler has reset it */
 	enum exchange_end broken_why;
 };
 

@@ -56,8 +56,8 @@ struct answer {
 };
 
 struct body_limits {
-	int64_t timeout_us;		/* for all of it to arrive */
-	struct spool_limits spool;	/* of the answer, for a client that is slow to take it */
+	int64_t timeout_us;	   /* for all of it to arrive */
+	struct spool_limits spool; /* of the answer, for a client that is slow to take it */
 };
 
 struct exchange_ops {
@@ -72,14 +72,14 @@ struct exchange_ops {
 struct exchange {
 	const struct exchange_ops *ops;
 	const struct exchange_handler *handler;
-	void *owner;		 /* the handler's */
+	void *owner; /* the handler's */
 	struct gateway *gateway;
-	const char *service;	 /* that the listener is bound to; NULL: by host */
+	const char *service; /* that the listener is bound to; NULL: by host */
 	const struct net_address *peer;
-	int minor;		 /* the client's HTTP/1.x */
-	int64_t begun_us;	 /* the first byte of the head came */
-	int64_t bytes_in;	 /* of the request's body */
-	int64_t bytes_out;	 /* of the answer's body, handed on so far */
+	int minor;	   /* the client's HTTP/1.x */
+	int64_t begun_us;  /* the first byte of the head came */
+	int64_t bytes_in;  /* of the request's body */
+	int64_t bytes_out; /* of the answer's body, handed on so far */
 };
 
 /* Goes on after the head, and tells a client that waits for it to continue. Without this call the

@@ -173,9 +173,9 @@ size_t forward_answer_headers(const struct http_head *head, struct http_header *
 	for (size_t i = 0; i < head->count && n < max; i++) {
 		const struct http_header *h = &head->headers[i];
 		bool is_the_upgrade = is_upgrade && h->id == HEADER_UPGRADE;
-		if (!is_the_upgrade && (header_is_hop_by_hop(h->id) ||
-					h->id == HEADER_CONTENT_LENGTH ||
-					(nominations && is_nominated(head, h->name))))
+		if (!is_the_upgrade &&
+		    (header_is_hop_by_hop(h->id) || h->id == HEADER_CONTENT_LENGTH ||
+		     (nominations && is_nominated(head, h->name))))
 			continue;
 		kept[n++] = *h;
 	}

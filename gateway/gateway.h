@@ -40,16 +40,16 @@ struct gateway {
 	struct list requests; /* all that have not finished */
 	struct list connections;
 	int64_t connection_count;
-	bool accept_paused;   /* no descriptors are left */
+	bool accept_paused; /* no descriptors are left */
 
 	bool draining;
 	struct timer drain_timer;
 	struct task drain_task;
-	int shutting_down; /* backends whose pods are still there; 0: not begun */
+	int shutting_down;	  /* backends whose pods are still there; 0: not begun */
 	struct timer watch_timer; /* of the configuration file */
 	int64_t config_mtime_ns, config_inode;
 
-	char *buffer;	      /* READ_BYTES that everybody reads into and nobody keeps */
+	char *buffer; /* READ_BYTES that everybody reads into and nobody keeps */
 	struct http_parser *spare_parsers[16];
 	int spare_parser_count;
 };

@@ -35,7 +35,7 @@ struct http_parser {
 	struct chunked chunked;
 	/* Where the raw head stands, for the rules about lines. */
 	bool at_line_start, past_first_line;
-	size_t first_line_len; /* without its end */
+	size_t first_line_len;	      /* without its end */
 	char last[VERSION_BYTES + 1]; /* the last bytes before this feed: a line can be split */
 	enum http_result failure;
 	const char *fault;
@@ -408,7 +408,8 @@ static enum http_result result_of(struct http_parser *p, llhttp_errno_t error)
 	return HTTP_BAD;
 }
 
-static enum http_result feed_head(struct http_parser *p, const char *bytes, size_t len, size_t *used)
+static enum http_result feed_head(struct http_parser *p, const char *bytes, size_t len,
+				  size_t *used)
 {
 	if (p->llhttp.type == HTTP_REQUEST) {
 		const char *fault = broken_line(p, bytes, len);
@@ -447,7 +448,8 @@ static enum http_result feed_chunked(struct http_parser *p, const char *bytes, s
 	return HTTP_MORE;
 }
 
-static enum http_result feed_length(struct http_parser *p, const char *bytes, size_t len, size_t *used)
+static enum http_result feed_length(struct http_parser *p, const char *bytes, size_t len,
+				    size_t *used)
 {
 	*used = len < p->left ? len : (size_t)p->left;
 	p->left -= *used;
@@ -493,8 +495,7 @@ void http_parser_begin(struct http_parser *p, enum http_kind kind, struct http_l
 	fresh.capacity = p->capacity;
 	*p = fresh;
 	str_clear(&p->text);
-	llhttp_init(&p->llhttp, kind == HTTP_IS_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE,
-		    &settings);
+	llhttp_init(&p->llhttp, kind == HTTP_IS_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
 	p->llhttp.data = p;
 }
 
@@ -503,7 +504,8 @@ void http_parser_answers_head(struct http_parser *p)
 	p->answers_head = true;
 }
 
-enum http_result http_parser_feed(struct http_parser *p, const char *bytes, size_t len, size_t *used)
+enum http_result http_parser_feed(struct http_parser *p, const char *bytes, size_t len,
+				  size_t *used)
 {
 	*used = 0;
 	p->has_begun |= len > 0;

@@ -27,15 +27,15 @@ struct http_head {
 	struct slice method, target; /* of a request */
 	int status;		     /* of a response */
 	struct slice reason;
-	int minor;		     /* HTTP/1.x */
+	int minor; /* HTTP/1.x */
 	struct http_header *headers;
 	size_t count;
-	int64_t content_length;	     /* -1: none was given */
+	int64_t content_length; /* -1: none was given */
 	bool is_chunked;
 	bool keep_alive;
-	bool wants_upgrade;	     /* Connection: upgrade, and an Upgrade header */
+	bool wants_upgrade; /* Connection: upgrade, and an Upgrade header */
 	bool expects_continue;
-	bool has_body;		     /* more than an empty one may follow */
+	bool has_body; /* more than an empty one may follow */
 };
 
 /* The first header of this kind; an empty slice with a NULL `at` if there is none. */
@@ -50,10 +50,10 @@ struct http_limits {
 typedef void http_body_fn(void *owner, const char *bytes, size_t len);
 
 enum http_result {
-	HTTP_MORE,    /* all was used, the message goes on */
+	HTTP_MORE,     /* all was used, the message goes on */
 	HTTP_HEAD_END, /* the head is whole: see http_parser_head; feed it on for the body and end */
-	HTTP_END,     /* the message has ended; `used` says where */
-	HTTP_BAD,     /* it is no HTTP, or breaks a rule: see http_fault */
+	HTTP_END,      /* the message has ended; `used` says where */
+	HTTP_BAD,      /* it is no HTTP, or breaks a rule: see http_fault */
 	HTTP_HEAD_TOO_LARGE,
 	HTTP_TARGET_TOO_LONG,
 	HTTP_NO_MEMORY,
@@ -72,7 +72,8 @@ void http_parser_begin(struct http_parser *, enum http_kind, struct http_limits,
 void http_parser_answers_head(struct http_parser *);
 
 /* `len` may be 0 after the head: a message without a body ends at once. */
-enum http_result http_parser_feed(struct http_parser *, const char *bytes, size_t len, size_t *used);
+enum http_result http_parser_feed(struct http_parser *, const char *bytes, size_t len,
+				  size_t *used);
 
 /* The peer has closed: HTTP_END if that is how this message ends, else HTTP_BAD. */
 enum http_result http_parser_finish(struct http_parser *);

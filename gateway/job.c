@@ -289,7 +289,8 @@ static void interrupt(struct job *j)
 		.max_body_bytes = INTERRUPT_ANSWER_BYTES,
 		.cut_body = true,
 	};
-	j->interrupt = http_client_start(gateway_of(j)->providers.http, &request, on_interrupted, j);
+	j->interrupt =
+		http_client_start(gateway_of(j)->providers.http, &request, on_interrupted, j);
 }
 
 void job_leave(struct job *j)
@@ -552,10 +553,12 @@ static void send_more(struct job *j)
 	struct iovec iov[PIECES];
 	while (has_more_to_send(j)) {
 		if (j->body && spool_error(j->body)) {
-			broke(j, "broken", "the request's body could not be read back from the disk");
+			broke(j, "broken",
+			      "the request's body could not be read back from the disk");
 			return;
 		}
-		struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)pieces_to_send(j, iov)};
+		struct msghdr message = {.msg_iov = iov,
+					 .msg_iovlen = (size_t)pieces_to_send(j, iov)};
 		if (!message.msg_iovlen)
 			return; /* it comes from the disk: on_spool */
 		ssize_t sent = sendmsg(j->upstream->io.fd, &message, MSG_NOSIGNAL);

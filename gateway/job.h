@@ -24,7 +24,7 @@ enum job_state {
 	JOB_QUEUED,
 	JOB_CONNECTING,
 	JOB_SENDING,
-	JOB_WAITING,   /* sent; no answer yet */
+	JOB_WAITING, /* sent; no answer yet */
 	JOB_ANSWERING,
 	JOB_TUNNEL,
 	JOB_DONE,
@@ -38,25 +38,25 @@ struct job {
 	struct request *request; /* NULL: its client has left */
 	struct ticket ticket;
 
-	struct str head;	 /* as it goes to the pod */
-	struct spool *body;	 /* NULL: none */
+	struct str head;    /* as it goes to the pod */
+	struct spool *body; /* NULL: none */
 	int64_t body_bytes;
 
-	uint64_t grant, pod;	 /* while it has a slot */
+	uint64_t grant, pod; /* while it has a slot */
 	struct upstream *upstream;
 	struct http_parser *parser;
 	size_t head_sent;
-	bool has_started;	 /* a byte may have reached the pod */
-	bool has_sent;		 /* all of it has */
-	bool must_be_new;	 /* a kept connection failed it: the next is a new one */
+	bool has_started; /* a byte may have reached the pod */
+	bool has_sent;	  /* all of it has */
+	bool must_be_new; /* a kept connection failed it: the next is a new one */
 	bool is_head, is_safe, wants_upgrade;
 	bool answer_keeps_alive, answer_has_begun;
-	bool client_has_ended;	 /* a tunnel's client has closed its side */
+	bool client_has_ended; /* a tunnel's client has closed its side */
 	bool has_timed_out;
 	int64_t granted_us;
 	struct http_exchange *interrupt; /* the runtime is being told to stop */
-	bool answer_has_ended;	 /* and waits for the interrupt to be over */
-	struct task task;	 /* goes on reading in the next turn; frees when done */
+	bool answer_has_ended;		 /* and waits for the interrupt to be over */
+	struct task task;		 /* goes on reading in the next turn; frees when done */
 };
 
 /* NULL: no memory. */

@@ -25,7 +25,7 @@ struct listener {
 	bool is_admin;
 	struct net_address bound;
 	const struct exchange_handler *handler;
-	int references; /* connections, and the gateway's list */
+	int references;			  /* connections, and the gateway's list */
 	struct metrics_counter *accepted; /* NULL for the admin: its clients are not counted */
 	struct metrics_gauge *open;
 };

@@ -42,7 +42,8 @@ void reply_problem(struct exchange *x, const struct problem *p)
 	if (p->request_id)
 		headers[n++] = header(HEADER_X_REQUEST_ID, "X-Request-Id", p->request_id);
 	str_init(&body);
-	str_printf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"reason\":\"%s\"",
+	str_printf(&body,
+		   "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"reason\":\"%s\"",
 		   http_reason(p->status), p->status, p->reason);
 	if (p->detail) {
 		str_add_text(&body, ",\"detail\":");
@@ -61,8 +62,8 @@ void reply_problem(struct exchange *x, const struct problem *p)
 	str_release(&body);
 }
 
-void reply_text(struct exchange *x, int status, const char *content_type, const char *text, size_t len,
-		bool no_body)
+void reply_text(struct exchange *x, int status, const char *content_type, const char *text,
+		size_t len, bool no_body)
 {
 	struct http_header type = header(HEADER_OTHER, "Content-Type", content_type);
 	struct answer a = {

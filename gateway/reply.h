@@ -8,19 +8,19 @@
 
 struct problem {
 	int status;
-	const char *reason;	 /* a word that programs may look at: "queue_full" */
-	const char *detail;	 /* a sentence for people, with the remedy */
-	int64_t retry_after_us;	 /* 0: no Retry-After */
-	const char *request_id;	 /* NULL: none */
-	bool no_body;		 /* in answer to HEAD */
+	const char *reason;	/* a word that programs may look at: "queue_full" */
+	const char *detail;	/* a sentence for people, with the remedy */
+	int64_t retry_after_us; /* 0: no Retry-After */
+	const char *request_id; /* NULL: none */
+	bool no_body;		/* in answer to HEAD */
 	bool close;
 };
 
 void reply_problem(struct exchange *, const struct problem *);
 
 /* The text must last only for the call. */
-void reply_text(struct exchange *, int status, const char *content_type, const char *text, size_t len,
-		bool no_body);
+void reply_text(struct exchange *, int status, const char *content_type, const char *text,
+		size_t len, bool no_body);
 
 /* Whole seconds for a Retry-After: rounded up, from 1 to an hour. */
 int64_t reply_retry_after_s(int64_t us);

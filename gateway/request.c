@@ -205,8 +205,8 @@ static struct job *make_job(struct request *r, const struct route *route,
 	if (!j)
 		return NULL;
 	j->is_head = r->is_head;
-	j->is_safe = r->is_head || slice_is(head->method, "GET") ||
-		     slice_is(head->method, "OPTIONS");
+	j->is_safe =
+		r->is_head || slice_is(head->method, "GET") || slice_is(head->method, "OPTIONS");
 	/* A job with a slot is answered, not tunnelled. */
 	j->wants_upgrade = r->wants_upgrade && kind == TICKET_PASS && !head->has_body;
 	j->ticket.freed_by_idle = pattern && pattern->freed_by_idle;
@@ -281,7 +281,8 @@ static void begin(struct exchange *x, const struct http_head *head)
 	if (!admit(r, &route, head))
 		return;
 	const struct service_config *c = r->backend->config;
-	struct body_limits limits = {c->body.timeout_us, {c->spool.memory_bytes, c->spool.max_bytes}};
+	struct body_limits limits = {c->body.timeout_us,
+				     {c->spool.memory_bytes, c->spool.max_bytes}};
 	exchange_read_body(x, limits);
 }
 
@@ -385,8 +386,8 @@ static size_t add_own_headers(struct request *r, const struct http_head *head,
 	const char *cookie = r->backend->config->pass_through.sticky_cookie;
 	if (cookie && r->job && r->job->ticket.kind == TICKET_PASS) {
 		mem_free(r->sticky_cookie);
-		int len = asprintf(&r->sticky_cookie, "%s=%s; Path=/; HttpOnly; SameSite=Lax", cookie,
-				   r->pod);
+		int len = asprintf(&r->sticky_cookie, "%s=%s; Path=/; HttpOnly; SameSite=Lax",
+				   cookie, r->pod);
 		if (len < 0)
 			r->sticky_cookie = NULL;
 		else

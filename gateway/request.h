@@ -18,13 +18,13 @@ enum { REQUEST_TARGET_BYTES = 128, REQUEST_METHOD_BYTES = 16, REQUEST_POD_BYTES 
 
 /* How it ended, for the access log. */
 enum outcome {
-	OUTCOME_OK,	       /* the pod's answer was delivered, whatever its status */
-	OUTCOME_REFUSED,       /* the gateway said no: the reason says why */
+	OUTCOME_OK,	 /* the pod's answer was delivered, whatever its status */
+	OUTCOME_REFUSED, /* the gateway said no: the reason says why */
 	OUTCOME_CLIENT_LEFT,
-	OUTCOME_TOO_SLOW,      /* the client did not take its answer */
+	OUTCOME_TOO_SLOW, /* the client did not take its answer */
 	OUTCOME_BAD_BODY,
-	OUTCOME_TIMEOUT,       /* the pod took too long */
-	OUTCOME_POD_FAILED,    /* the pod's answer broke, or was none */
+	OUTCOME_TIMEOUT,    /* the pod took too long */
+	OUTCOME_POD_FAILED, /* the pod's answer broke, or was none */
 };
 
 struct request {
@@ -33,21 +33,21 @@ struct request {
 	struct exchange *exchange;
 	struct config *config; /* that it began with */
 	struct backend *backend;
-	struct job *job;       /* NULL: none yet, or no more */
-	const char *route;     /* the pattern it matched, or what else it was */
+	struct job *job;   /* NULL: none yet, or no more */
+	const char *route; /* the pattern it matched, or what else it was */
 	char id[REQUEST_ID_BYTES];
 	char method[REQUEST_METHOD_BYTES], target[REQUEST_TARGET_BYTES], pod[REQUEST_POD_BYTES];
 	bool is_head, wants_upgrade;
-	bool takes_slot;       /* else it passes beside the slots */
+	bool takes_slot; /* else it passes beside the slots */
 	bool has_responded;
-	int status;	       /* of the answer; 0: none */
+	int status; /* of the answer; 0: none */
 	enum outcome outcome;
-	const char *reason;    /* of a refusal or a failure */
+	const char *reason; /* of a refusal or a failure */
 	enum client_phase phase;
-	bool found_cold;       /* there was no pod when it joined the queue */
+	bool found_cold; /* there was no pod when it joined the queue */
 	int attempts;
 	int64_t begun_us, queued_us, granted_us, first_byte_us; /* 0: not yet */
-	char *sticky_cookie;   /* to be set in the answer; NULL: none */
+	char *sticky_cookie; /* to be set in the answer; NULL: none */
 };
 
 /* The handler of the listeners that serve clients. */

@@ -8,12 +8,12 @@
 #include "gateway/exchange.h"
 
 enum route_kind {
-	ROUTE_SLOT,	    /* a ticket that waits for a slot */
-	ROUTE_PASS,	    /* beside the slots */
-	ROUTE_BLOCKED,	    /* 403: never passed on */
-	ROUTE_NO_SERVICE,   /* 404: no service for this host */
-	ROUTE_BAD_TARGET,   /* 400: neither a path nor an absolute URL */
-	ROUTE_BAD_METHOD,   /* 501: CONNECT */
+	ROUTE_SLOT,	  /* a ticket that waits for a slot */
+	ROUTE_PASS,	  /* beside the slots */
+	ROUTE_BLOCKED,	  /* 403: never passed on */
+	ROUTE_NO_SERVICE, /* 404: no service for this host */
+	ROUTE_BAD_TARGET, /* 400: neither a path nor an absolute URL */
+	ROUTE_BAD_METHOD, /* 501: CONNECT */
 };
 
 struct route {

@@ -66,8 +66,8 @@ static void add_scale(struct str *s, const struct backend *b, const struct servi
 	str_printf(s, "\"minScale\":%lld,\"maxScale\":%lld,\"panicking\":%s,",
 		   (long long)a->min_scale, (long long)a->max_scale,
 		   c->panicking ? "true" : "false");
-	str_printf(s, "\"stableConcurrency\":%.3f,\"panicConcurrency\":%.3f,", c->stable_concurrency,
-		   c->panic_concurrency);
+	str_printf(s, "\"stableConcurrency\":%.3f,\"panicConcurrency\":%.3f,",
+		   c->stable_concurrency, c->panic_concurrency);
 	add_text(s, "failure", service_scaling_failure(backend_service(b)));
 	str_add_char(s, '}');
 }

@@ -64,8 +64,8 @@ void service_stats_init(struct service_stats *s, struct metrics_registry *regist
 		s->classes[i] = count_by(s, METRIC_REQUESTS, classes[i]);
 	init_queue_outcomes(s);
 	for (int i = 0; i < PHASES; i++)
-		s->aborts[i] = count_by(s, METRIC_CLIENT_ABORTS,
-					client_phase_name((enum client_phase)i));
+		s->aborts[i] =
+			count_by(s, METRIC_CLIENT_ABORTS, client_phase_name((enum client_phase)i));
 	s->duration = times(s, METRIC_REQUEST_DURATION);
 	s->first_byte = times(s, METRIC_TIME_TO_FIRST_BYTE);
 	s->queue_wait = times(s, METRIC_QUEUE_WAIT);
@@ -148,7 +148,7 @@ static void sample_pod(void *owner, const struct pod *p)
 static void sample_service(struct metrics_registry *r, struct backend *b)
 {
 	struct service_counts c;
-	const struct service *service = activator_service(b->activator);
+	struct service *service = activator_service(b->activator);
 	const char *name = b->stats.service;
 	service_count(service, loop_now_us(b->gateway->loop), &c);
 	for (int i = 0; i < POD_STATES; i++)
@@ -230,9 +230,9 @@ static void collect(struct metrics_registry *r, void *owner)
 
 void stats_start(struct gateway *gw)
 {
-	metrics_gauge_set(metrics_gauge(gw->metrics, METRIC_BUILD_INFO,
-					(const char *[]){SLOTGATE_VERSION}),
-			  1);
+	metrics_gauge_set(
+		metrics_gauge(gw->metrics, METRIC_BUILD_INFO, (const char *[]){SLOTGATE_VERSION}),
+		1);
 	metrics_gauge_set(metrics_gauge(gw->metrics, METRIC_PROCESS_START_TIME, NULL),
 			  clock_wall_us());
 	metrics_gauge_set(metrics_gauge(gw->metrics, METRIC_CONFIG_LAST_RELOAD_SUCCESS, NULL), 1);

@@ -20,10 +20,10 @@ enum upstream_state { UPSTREAM_CONNECTING, UPSTREAM_BUSY, UPSTREAM_IDLE, UPSTREA
 
 enum upstream_event {
 	UPSTREAM_CONNECTED,
-	UPSTREAM_REFUSED,	/* nothing listens there */
+	UPSTREAM_REFUSED,	 /* nothing listens there */
 	UPSTREAM_CONNECT_FAILED, /* it could not be reached */
-	UPSTREAM_READY,		/* there may be bytes to read, or room to write */
-	UPSTREAM_TIMER,		/* the time that its user set has come */
+	UPSTREAM_READY,		 /* there may be bytes to read, or room to write */
+	UPSTREAM_TIMER,		 /* the time that its user set has come */
 };
 
 typedef void upstream_fn(void *owner, enum upstream_event, unsigned what);
@@ -47,7 +47,8 @@ void upstream_pool_free(struct upstream_pool *);
 
 /* An idle connection (BUSY at once), or a new one (CONNECTING: its user will be told).
  * NULL: errno says why; no byte was sent. */
-struct upstream *upstream_take(struct upstream_pool *, bool must_be_new, upstream_fn *, void *owner);
+struct upstream *upstream_take(struct upstream_pool *, bool must_be_new, upstream_fn *,
+			       void *owner);
 
 /* Back to the pool. */
 void upstream_give(struct upstream *);

@@ -47,7 +47,8 @@ static double target_of(const struct autoscaling_config *c, int64_t container_co
 {
 	double total = c->target;
 	if (total <= 0)
-		total = container_concurrency > 0 ? (double)container_concurrency : UNLIMITED_TARGET;
+		total = container_concurrency > 0 ? (double)container_concurrency
+						  : UNLIMITED_TARGET;
 	return fmax(LEAST_TARGET, total * c->target_utilization);
 }
 
@@ -59,7 +60,8 @@ static int64_t seconds_of(int64_t us)
 
 static int64_t panic_seconds(const struct autoscaling_config *c)
 {
-	return seconds_of((int64_t)((double)c->stable_window_us * c->panic_window_percentage / 100));
+	return seconds_of(
+		(int64_t)((double)c->stable_window_us * c->panic_window_percentage / 100));
 }
 
 bool autoscaler_init(struct autoscaler *a, const struct autoscaling_config *config,

@@ -19,13 +19,13 @@ struct autoscaler {
 	struct autoscaling_config config;
 	double target; /* concurrency per pod */
 	struct window window;
-	double current;	      /* the concurrency observed last */
+	double current; /* the concurrency observed last */
 	int64_t next_tick_us;
-	int64_t panic_us;     /* last breach of the panic threshold; -1: not panicking */
-	int64_t panic_pods;   /* the most asked for while panicking */
-	int64_t zero_us;      /* since when none has been wanted; -1: some are */
+	int64_t panic_us;	  /* last breach of the panic threshold; -1: not panicking */
+	int64_t panic_pods;	  /* the most asked for while panicking */
+	int64_t zero_us;	  /* since when none has been wanted; -1: some are */
 	int64_t initial_until_us; /* initialScale holds; INT64_MAX until a pod has been ready */
-	struct delay *delay;  /* desired scales of the scale-down delay; NULL: none */
+	struct delay *delay;	  /* desired scales of the scale-down delay; NULL: none */
 	int64_t desired;
 };
 

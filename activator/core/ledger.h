@@ -24,34 +24,34 @@ struct service {
 	bool closed;
 
 	/* Requests. */
-	struct list queue;	  /* tickets that wait for a slot, by order */
-	struct list pass_queue;	  /* tickets that wait for any pod, by order */
-	struct list refused;	  /* tickets to be told */
+	struct list queue;	/* tickets that wait for a slot, by order */
+	struct list pass_queue; /* tickets that wait for any pod, by order */
+	struct list refused;	/* tickets to be told */
 	int64_t uploading, waiting, waiting_passes;
 	uint64_t last_order;
-	bool match_due;		  /* something changed that may let a ticket go */
-	uint64_t reserved_pod;	  /* runs empty for an exclusive ticket; 0 = none */
+	bool match_due;	       /* something changed that may let a ticket go */
+	uint64_t reserved_pod; /* runs empty for an exclusive ticket; 0 = none */
 
 	/* Pods and slots. */
 	struct list pods[POD_STATES];
 	int64_t pod_counts[POD_STATES];
 	int64_t slot_counts[SLOT_STATES];
 	int64_t passes;
-	int64_t free_places;	  /* of the pods in POD_READY */
+	int64_t free_places; /* of the pods in POD_READY */
 	struct map pod_names;
 	struct table pod_ids, slot_ids;
 	struct heap pod_timers;
 	uint64_t last_tenure, last_question;
-	int64_t warm_us;	  /* since when there has been a pod to grant */
+	int64_t warm_us; /* since when there has been a pod to grant */
 
 	/* Decisions to hand out. */
 	struct list questions, removals, forgotten;
 	bool scale_due;
-	bool applying;		  /* in the middle of scale_apply */
+	bool applying; /* in the middle of scale_apply */
 
 	/* Scale. */
 	struct autoscaler autoscaler;
-	int64_t replicas;	  /* as told to the provider */
+	int64_t replicas;		 /* as told to the provider */
 	int64_t scaling_failed_until_us; /* 0: it works */
 	char scaling_reason[256];
 
@@ -75,7 +75,7 @@ bool service_may_have_pods(const struct service *); /* one is there, or may come
 
 /* questions.c */
 void pod_watch(struct service *, struct pod *, int64_t now_us); /* sets its timer anew */
-void pods_hurry(struct service *, int64_t now_us); /* somebody waits: probe faster */
+void pods_hurry(struct service *, int64_t now_us);		/* somebody waits: probe faster */
 void pod_doubt(struct service *, struct pod *, int64_t now_us); /* asks anew whether it is idle */
 void pods_trust(struct service *, int64_t now_us); /* no idle check is named any more */
 void pod_is_known_idle(struct service *, struct pod *, int64_t now_us);
@@ -98,7 +98,7 @@ void match_unreserve(struct service *, uint64_t ticket); /* no pod runs empty fo
 
 /* scale.c */
 void scale_tick(struct service *, int64_t now_us);
-void scale_wake(struct service *, int64_t now_us); /* something waits and no pod is ready */
+void scale_wake(struct service *, int64_t now_us);  /* something waits and no pod is ready */
 void scale_apply(struct service *, int64_t now_us); /* pods have come or gone */
 void scale_remove(struct service *, struct pod *, int64_t now_us);
 bool scale_next_removal(struct service *, struct decision *);

@@ -46,8 +46,8 @@ void match_unreserve(struct service *s, uint64_t ticket)
  * would wait for ever behind the small ones that fit in between. */
 static void reserve(struct service *s)
 {
-	struct ticket *t = list_is_empty(&s->queue) ? NULL
-						    : LIST_FIRST(&s->queue, struct ticket, link);
+	struct ticket *t =
+		list_is_empty(&s->queue) ? NULL : LIST_FIRST(&s->queue, struct ticket, link);
 	struct pod *least = NULL;
 	if (!t || t->kind != TICKET_EXCLUSIVE || reserved_pod(s))
 		return;

@@ -22,8 +22,8 @@
 #include "base/list.h"
 
 enum pod_state {
-	POD_STARTING,	 /* not known to be ready: probed */
-	POD_CHECKING,	 /* ready, its past unknown: checked idle before its first grant */
+	POD_STARTING, /* not known to be ready: probed */
+	POD_CHECKING, /* ready, its past unknown: checked idle before its first grant */
 	POD_READY,
 	POD_FULL,
 	POD_EJECTED,
@@ -35,7 +35,7 @@ enum pod_state {
 };
 
 enum slot_state {
-	SLOT_GRANTED,	  /* no byte has been written to the pod */
+	SLOT_GRANTED, /* no byte has been written to the pod */
 	SLOT_WORKING,
 	SLOT_DRAINING,	  /* its client left: the pod goes on computing */
 	SLOT_CONFIRMING,  /* answered; the idle check says when the job has ended */
@@ -49,11 +49,11 @@ const char *slot_state_name(enum slot_state); /* "granted" */
 struct slot {
 	struct list link;
 	struct pod *pod;
-	uint64_t id;	 /* the grant's id and its fencing token: the greater is the newer */
-	uint64_t owner;	 /* the caller's id for the job */
+	uint64_t id;	  /* the grant's id and its fencing token: the greater is the newer */
+	uint64_t owner;	  /* the caller's id for the job */
 	int64_t since_us; /* in this state */
 	int64_t granted_us;
-	int64_t weight;	 /* places taken: 1, the pod's capacity if exclusive, 0 for a pass */
+	int64_t weight; /* places taken: 1, the pod's capacity if exclusive, 0 for a pass */
 	enum slot_state state;
 	bool is_pass;
 	bool is_exclusive;
@@ -66,34 +66,34 @@ struct pod {
 	enum pod_state state;
 	int64_t since_us; /* in this state */
 	uint64_t id;
-	uint64_t tenure;  /* new with each return to READY: what a ticket skips */
+	uint64_t tenure; /* new with each return to READY: what a ticket skips */
 	uint64_t first_tenure;
-	char *name;	  /* its identity: an address, a process, a UID */
+	char *name; /* its identity: an address, a process, a UID */
 	void *provider_data;
 	void *attachment; /* of the one who runs the ledger; set by its observer, freed there too */
 
-	int64_t capacity; /* places; INT32_MAX where there is no limit */
-	int64_t used;	  /* places taken by the slots below */
+	int64_t capacity;		  /* places; INT32_MAX where there is no limit */
+	int64_t used;			  /* places taken by the slots below */
 	int64_t slot_counts[SLOT_STATES]; /* without passes */
-	int64_t passes;	  /* pass-through requests in flight */
+	int64_t passes;			  /* pass-through requests in flight */
 	struct list slots[SLOT_STATES];
 	uint64_t reserved_for; /* the exclusive ticket that this pod runs empty for; 0 = none */
 
-	bool past_is_known; /* else it is checked idle before its first grant */
-	bool was_ready;	    /* at least once */
+	bool past_is_known;	       /* else it is checked idle before its first grant */
+	bool was_ready;		       /* at least once */
 	enum pod_state withdrawn_from; /* where it goes back to if it may stay */
-	int64_t added_us;   /* when it was asked for */
-	int failures;	    /* in a row */
-	int ejections;	    /* in a row: the back-off doubles */
+	int64_t added_us;	       /* when it was asked for */
+	int failures;		       /* in a row */
+	int ejections;		       /* in a row: the back-off doubles */
 	int64_t ejected_until_us;
 
-	struct heap_node timer;		/* when to look at it again, on its service's heap */
-	struct list question_link;	/* on the list of questions to hand out */
-	struct list removal_link;	/* on the list of removals to hand out */
-	uint64_t question;		/* the probe or check under way; 0 = none */
-	bool question_is_check;		/* idle? rather than: ready? */
-	int64_t question_us;		/* when this state's last one was asked; -1: none */
-	int idle_answers;		/* in a row */
+	struct heap_node timer;	   /* when to look at it again, on its service's heap */
+	struct list question_link; /* on the list of questions to hand out */
+	struct list removal_link;  /* on the list of removals to hand out */
+	uint64_t question;	   /* the probe or check under way; 0 = none */
+	bool question_is_check;	   /* idle? rather than: ready? */
+	int64_t question_us;	   /* when this state's last one was asked; -1: none */
+	int idle_answers;	   /* in a row */
 };
 
 static inline int64_t pod_free_places(const struct pod *p)

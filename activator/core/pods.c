@@ -7,10 +7,10 @@
 const char *pod_state_name(enum pod_state state)
 {
 	static const char *const names[POD_STATES] = {
-		[POD_STARTING] = "starting",	   [POD_CHECKING] = "checking",
-		[POD_READY] = "ready",		   [POD_FULL] = "full",
-		[POD_EJECTED] = "ejected",	   [POD_QUARANTINED] = "quarantined",
-		[POD_WITHDRAWN] = "withdrawn",	   [POD_REMOVING] = "removing",
+		[POD_STARTING] = "starting",   [POD_CHECKING] = "checking",
+		[POD_READY] = "ready",	       [POD_FULL] = "full",
+		[POD_EJECTED] = "ejected",     [POD_QUARANTINED] = "quarantined",
+		[POD_WITHDRAWN] = "withdrawn", [POD_REMOVING] = "removing",
 		[POD_ABSENT] = "absent",
 	};
 	return names[state];
@@ -19,8 +19,8 @@ const char *pod_state_name(enum pod_state state)
 const char *slot_state_name(enum slot_state state)
 {
 	static const char *const names[SLOT_STATES] = {
-		[SLOT_GRANTED] = "granted",	      [SLOT_WORKING] = "working",
-		[SLOT_DRAINING] = "draining",	      [SLOT_CONFIRMING] = "confirming",
+		[SLOT_GRANTED] = "granted",	    [SLOT_WORKING] = "working",
+		[SLOT_DRAINING] = "draining",	    [SLOT_CONFIRMING] = "confirming",
 		[SLOT_QUARANTINED] = "quarantined",
 	};
 	return names[state];

@@ -52,8 +52,8 @@ static int64_t period_us(const struct service *s, const struct pod *p, enum ques
 static int64_t restart_at_us(const struct service *s, const struct pod *p)
 {
 	int64_t after_us = s->config->quarantine.restart_after_us;
-	bool restartable = p->state == POD_QUARANTINED ||
-			   (p->state == POD_EJECTED && pod_is_idle(p));
+	bool restartable =
+		p->state == POD_QUARANTINED || (p->state == POD_EJECTED && pod_is_idle(p));
 	return s->scalable && after_us && restartable ? p->since_us + after_us : NEVER;
 }
 
@@ -199,8 +199,8 @@ static void on_idle_answer(struct service *s, struct pod *p, bool is_idle, int64
 		pod_watch(s, p, now_us);
 }
 
-void service_pod_answered(struct service *s, uint64_t pod, uint64_t question, enum pod_answer answer,
-			  int64_t now_us)
+void service_pod_answered(struct service *s, uint64_t pod, uint64_t question,
+			  enum pod_answer answer, int64_t now_us)
 {
 	struct pod *p = table_get(&s->pod_ids, pod);
 	if (!p || !question || p->question != question)

@@ -263,7 +263,8 @@ bool service_admit(struct service *s, struct ticket *t, int64_t now_us)
 /* Puts it where its order says; old tickets that return belong near the front. */
 static void insert_by_order(struct list *queue, struct ticket *t)
 {
-	if (list_is_empty(queue) || LIST_OWNER(queue->prev, struct ticket, link)->order < t->order) {
+	if (list_is_empty(queue) ||
+	    LIST_OWNER(queue->prev, struct ticket, link)->order < t->order) {
 		list_push_back(queue, &t->link);
 		return;
 	}
@@ -556,9 +557,9 @@ bool service_next(struct service *s, int64_t now_us, struct decision *d)
 
 /* --- looking --------------------------------------------------------------------------------- */
 
-void service_count(const struct service *s, int64_t now_us, struct service_counts *c)
+void service_count(struct service *s, int64_t now_us, struct service_counts *c)
 {
-	struct autoscaler *a = (struct autoscaler *)&s->autoscaler; /* reading brings it up to date */
+	struct autoscaler *a = &s->autoscaler;
 	memset(c, 0, sizeof(*c));
 	memcpy(c->pods, s->pod_counts, sizeof(c->pods));
 	memcpy(c->slots, s->slot_counts, sizeof(c->slots));

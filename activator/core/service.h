@@ -92,8 +92,8 @@ void service_requeue(struct service *, struct ticket *, int64_t now_us);
 
 /* A pod was started or discovered; the name is copied. If one of this name is known it is that one,
  * back with its count. Its id; 0: no memory. */
-uint64_t service_pod_add(struct service *, const char *name, bool past_is_known, void *provider_data,
-			 int64_t now_us);
+uint64_t service_pod_add(struct service *, const char *name, bool past_is_known,
+			 void *provider_data, int64_t now_us);
 
 /* It is out of discovery, but may still be at work. */
 void service_pod_absent(struct service *, uint64_t pod, int64_t now_us);
@@ -151,13 +151,13 @@ struct service_counts {
 	int64_t free_slots;	    /* of pods that may be granted */
 	int64_t passes;
 	int64_t uploading, waiting, waiting_passes;
-	int64_t desired;	    /* pods, by the autoscaler */
-	double concurrency;	    /* now: in flight and waiting */
+	int64_t desired;    /* pods, by the autoscaler */
+	double concurrency; /* now: in flight and waiting */
 	double stable_concurrency, panic_concurrency;
 	bool panicking;
 };
 
-void service_count(const struct service *, int64_t now_us, struct service_counts *);
+void service_count(struct service *, int64_t now_us, struct service_counts *);
 const struct pod *service_pod(const struct service *, uint64_t pod); /* NULL: unknown */
 const struct pod *service_pod_by_name(const struct service *, const char *name);
 uint64_t service_grant_owner(const struct service *, uint64_t grant); /* 0: it has ended */

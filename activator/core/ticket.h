@@ -46,11 +46,11 @@ enum { TICKET_SKIPS_MAX = 4 };
 struct ticket {
 	/* Set by the caller before service_admit. */
 	enum ticket_kind kind;
-	bool freed_by_idle;   /* the answer's end leaves the slot to the idle check */
-	uint64_t owner;	      /* the caller's id for it, handed back in decisions */
-	uint64_t prefer_pod;  /* TICKET_PASS: goes to this pod while that is ready; 0 = any */
-	uint32_t tenant;      /* these five are carried for the matching that looks at them; */
-	int32_t priority;     /* today's looks at the order alone */
+	bool freed_by_idle;  /* the answer's end leaves the slot to the idle check */
+	uint64_t owner;	     /* the caller's id for it, handed back in decisions */
+	uint64_t prefer_pod; /* TICKET_PASS: goes to this pod while that is ready; 0 = any */
+	uint32_t tenant;     /* these five are carried for the matching that looks at them; */
+	int32_t priority;    /* today's looks at the order alone */
 	int64_t deadline_us;
 	uint64_t cost;
 	uint64_t model_key;
@@ -58,10 +58,10 @@ struct ticket {
 	/* The ledger's. */
 	struct list link;
 	enum ticket_state state;
-	uint64_t id;	     /* assigned when it first waits; never used again */
-	uint64_t order;	     /* likewise: who is before whom, also after a return */
-	int64_t enqueued_us; /* when it first waited */
-	int attempts;	     /* pods that it could not reach */
+	uint64_t id;			 /* assigned when it first waits; never used again */
+	uint64_t order;			 /* likewise: who is before whom, also after a return */
+	int64_t enqueued_us;		 /* when it first waited */
+	int attempts;			 /* pods that it could not reach */
 	uint64_t skip[TICKET_SKIPS_MAX]; /* the tenures of those pods */
 	enum refusal refusal;
 	int64_t retry_after_us; /* of a refusal: when trying again may help, from what is known */

@@ -23,7 +23,7 @@ struct probe {
 	struct timer timer; /* of the connect; the GET has its own */
 	struct io io;
 	struct http_exchange *exchange; /* NULL: none under way */
-	struct task task; /* gives the answer */
+	struct task task;		/* gives the answer */
 	enum pod_answer answer;
 };
 

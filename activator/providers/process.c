@@ -29,9 +29,9 @@ struct process_provider {
 	int64_t wanted;
 	uint64_t starts; /* so far */
 	bool closing;
-	int failures;	   /* in a row */
-	int64_t failed_us; /* when the last of them was counted */
-	bool failure_told; /* the ledger knows that scaling fails */
+	int failures;	    /* in a row */
+	int64_t failed_us;  /* when the last of them was counted */
+	bool failure_told;  /* the ledger knows that scaling fails */
 	struct timer retry; /* set: no starts until then */
 	struct task reaper; /* frees what has ended, and says when all are gone */
 	provider_gone_fn *gone_fn;
@@ -44,7 +44,7 @@ struct process {
 	struct process_provider *provider;
 	int index;
 	struct net_address address;
-	uint64_t pod; /* 0: its program does not run yet */
+	uint64_t pod;	     /* 0: its program does not run yet */
 	struct child *child; /* NULL: it has ended */
 	int64_t started_us;
 	struct timer startup; /* when it must be ready */
@@ -203,8 +203,8 @@ static void judge_end(struct process *p, enum process_state was, const struct ch
 	describe_end(event, end);
 	if (event->kind == CHILD_FAILED) {
 		describe_fault(p, event, reason);
-		bool hopeless = event->step == CHILD_STEP_DIRECTORY ||
-				event->step == CHILD_STEP_EXEC;
+		bool hopeless =
+			event->step == CHILD_STEP_DIRECTORY || event->step == CHILD_STEP_EXEC;
 		fail(s, p->started_us, hopeless, reason);
 	} else if (was == STARTING) {
 		snprintf(reason, sizeof(reason), "%s %s before it was ready", p->name, end);

@@ -17,8 +17,8 @@
 
 struct supervisor {
 	struct loop *loop;
-	pid_t pid;    /* 0: none runs */
-	struct io io; /* closed: none runs */
+	pid_t pid;	      /* 0: none runs */
+	struct io io;	      /* closed: none runs */
 	struct table table;   /* children by the id that the wire has */
 	struct list running;  /* children that the supervisor process knows, or will */
 	struct list ending;   /* children whose last event comes at the end of the turn */
@@ -30,7 +30,7 @@ struct child {
 	struct list link; /* on running or ending */
 	struct supervisor *supervisor;
 	uint64_t id;
-	pid_t pid; /* 0: not known to have started */
+	pid_t pid;    /* 0: not known to have started */
 	child_fn *fn; /* NULL: abandoned */
 	void *owner;
 	struct child_event last; /* on ending */

@@ -21,7 +21,7 @@ enum { PODS_MAX = 1024 };
 enum stage { NOTHING, LAUNCHED, FAILED, ENDED };
 
 struct held_pod {
-	uint64_t id; /* 0: a free place */
+	uint64_t id;  /* 0: a free place */
 	pid_t keeper; /* 0: none, it failed here */
 	int report;   /* the keeper's pipe; -1: ended */
 	int64_t grace_us;

@@ -26,10 +26,10 @@ struct wire_head {
 	uint32_t kind;
 	uint32_t argc, env_count, has_directory; /* START */
 	uint64_t id;
-	int64_t grace_us;     /* START, STOP */
-	int32_t pid;	      /* STARTED; 0: it failed */
-	int32_t step, error;  /* STARTED */
-	int32_t status;	      /* EXITED */
+	int64_t grace_us;    /* START, STOP */
+	int32_t pid;	     /* STARTED; 0: it failed */
+	int32_t step, error; /* STARTED */
+	int32_t status;	     /* EXITED */
 };
 
 /* A START taken apart; all texts point into the packet. */

@@ -5,6 +5,7 @@ it, whatever becomes of the connection. `highest` is thus the overlap that a GPU
 Paths that begin with /aside are held for the test just so, but are no jobs. /ready and /idle answer
 checks. Anything else is answered at once with what was received, as JSON (see `echo`).
 """
+import contextlib
 import hashlib
 import json
 import queue
@@ -293,3 +294,17 @@ def tcp_state(connection):
         return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     except OSError:
         return CLOSED
+
+
+@contextlib.contextmanager
+def wall():
+    """The address of a pod whose backlog is full: a connection is neither made nor refused."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield f"127.0.0.1:{listener.getsockname()[1]}"

@@ -124,6 +124,17 @@ def test_pipelined_bodies_are_told_apart(front):
             assert client.read_response().json()["length"] == i
 
 
+def test_nothing_is_read_behind_connection_close(front, pod):
+    before = len(pod.requests)
+    client = front.client()
+    client.send(client.head("GET", "/last", [("Connection", "close")])
+                + client.head("GET", "/behind-it"))
+    assert client.read_response().json()["target"] == "/last"
+    assert client.is_closed_by_peer()
+    assert front.get("/barrier").status == 200
+    assert [job.path for job in pod.requests[before:]] == ["/last", "/barrier"]
+
+
 def test_a_head_that_comes_byte_by_byte(front):
     with front.client() as client:
         for byte in client.head("POST", "/slowly", [("Content-Length", 3)]) + b"abc":
@@ -211,6 +222,12 @@ def test_expect_continue_of_a_client_that_does_not_wait(front):
     with front.client() as client:
         client.post("/", b"hello", [("Expect", "100-continue")])
         assert client.read_response().json()["length"] == 5
+
+
+def test_http_1_0_is_never_told_to_continue(front):
+    with front.client() as client:
+        client.post("/", b"hello", [("Expect", "100-continue")], version="1.0")
+        assert client.read_head().status == 200
 
 
 def test_expect_continue_does_not_reach_the_pod(front):

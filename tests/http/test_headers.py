@@ -49,6 +49,11 @@ def test_connection_cannot_strip_what_the_gateway_adds(front):
     assert values(pairs, "x-forwarded-for")
 
 
+def test_connection_cannot_strip_a_bodys_framing(front):
+    seen = front.post("/", b"hello", [("Connection", "Content-Length, Transfer-Encoding")]).json()
+    assert seen["length"] == 5
+
+
 def test_hop_by_hop_headers_of_an_answer_end_here(front, pod):
     with front.client() as client:
         client.get("/aside")
@@ -64,6 +69,13 @@ def test_hop_by_hop_headers_of_an_answer_end_here(front, pod):
 def test_the_host_is_kept(front):
     assert values(received(front, [], host="sd.example.com:8080"), "host") == [
         "sd.example.com:8080"]
+
+
+def test_the_host_of_the_absolute_form_is_the_pods_host(front):
+    with front.client() as client:
+        seen = client.get("http://real.example.com/x", host="other").read_response().json()
+    assert values([tuple(pair) for pair in seen["headers"]], "host") == ["real.example.com"]
+    assert seen["target"] in ("/x", "http://real.example.com/x")
 
 
 def test_forwarded_headers_tell_who_asked(front):

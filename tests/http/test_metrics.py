@@ -96,6 +96,12 @@ def test_connections(metrics):
     assert used == 4
 
 
+def test_the_access_log_has_a_line_for_each(front, metrics):
+    lines = [line for line in front.access() if line["service"] == "sd"]
+    assert sorted(line["outcome"] for line in lines) == ["client_left_queued"] + ["ok"] * 4
+    assert len({line["id"] for line in lines}) == 5
+
+
 def test_the_process_tells_of_itself(metrics):
     assert metrics("slotgate_build_info") == 1
     assert metrics("slotgate_process_open_fds") > 5

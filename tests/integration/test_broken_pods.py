@@ -139,6 +139,54 @@ def test_bytes_behind_an_answer_are_not_the_next_ones(gateway, pod):
     assert second.read_response().body == b"clean"
 
 
+def test_a_pod_that_speaks_out_of_turn_is_not_believed(gateway, pod):
+    """Bytes on an idle connection are nobody's answer, least of all the next one's."""
+    front = gateway(pod)
+    for i in range(5):
+        first = front.open_post("/job/1")
+        job = pod.next()
+        job.end()
+        job.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        assert first.read_response().body == b"ok"
+        second = front.client()
+        with front.paused():
+            job.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+            second.post("/job/2")
+        job.release()
+        pod.next().answer(b"clean")
+        assert second.read_response().body == b"clean"
+
+
+def test_a_connection_with_an_unsent_body_is_not_used_again(gateway, pod):
+    """The pod answers early and keeps the connection: the rest of that body is no request."""
+    front = gateway(pod)
+
+    def answer_early(job):
+        job.answer(b"early", status=422)
+        return True
+
+    pod.before_body = answer_early
+    client = front.open_post("/job/1", b"x" * (16 << 20))
+    response = client.read_response()
+    assert (response.status, response.body) == (422, b"early")
+    pod.before_body = None
+    second = front.open_post("/job/2")
+    pod.next().answer(b"clean")
+    assert second.read_response().body == b"clean"
+    assert pod.requests[0].connection is not pod.requests[1].connection
+
+
+def test_endless_interim_answers_end_with_the_timeout(gateway, pod):
+    front = gateway(pod, timeouts={"response": "200ms"})
+    client = front.open_post("/job")
+    job = pod.next()
+    while not client.has_bytes():
+        job.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+    assert client.read_response().status == 504
+    job.answer()
+    front.wait_for(free=1)
+
+
 def test_a_broken_job_is_not_sent_to_another_pod(gateway, pods):
     first, second = pods(2)
     front = gateway(first, second)

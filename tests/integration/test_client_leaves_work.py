@@ -1,7 +1,7 @@
 """Promise 1, exact: a client that leaves ends its request, not the pod's job."""
 import pytest
 
-from harness.pod import read_body
+from harness.pod import read_body, wall
 from harness.wait import wait_until
 
 
@@ -94,6 +94,59 @@ def test_the_runtime_is_interrupted_where_it_can_be(gateway, pod):
     pod.next().answer()
     assert waiter.read_response().status == 200
     assert pod.paths().count("/interrupt") == 1
+
+
+def test_the_slot_is_kept_until_the_interrupt_is_over(gateway, pod):
+    """It stops whatever runs: it must not be the next one's job."""
+    front = gateway(pod, interrupt={"httpPost": "/aside/interrupt"})
+    leaver = front.open_post("/job")
+    job = pod.next()
+    leaver.leave()
+    interrupt = pod.next()
+    assert interrupt.path == "/aside/interrupt"
+    waiter = front.open_post("/job/waiter")
+    front.wait_for(draining=1, waiting=1)
+    job.answer()
+    assert front.get("/barrier").status == 200
+    front.wait_for(waiting=1)
+    interrupt.answer()
+    pod.next().answer()
+    assert waiter.read_response().status == 200
+
+
+def test_who_leaves_while_its_pod_is_being_connected_to(gateway, pod):
+    """Nothing was sent: the slot is free at once."""
+    with wall() as address:
+        front = gateway(pods={"static": [address]}, readiness={"none": True},
+                        timeouts={"connect": "30s"})
+        client = front.open_post("/job")
+        front.wait_for(granted=1)
+        client.leave()
+        front.wait_for(granted=0, draining=0, free=1, concurrency=0)
+
+
+def test_a_job_for_nobody_that_breaks_is_quarantined(gateway, pod):
+    front = gateway(pod)
+    leaver = front.open_post("/job")
+    job = pod.next()
+    leaver.leave()
+    front.wait_for(draining=1)
+    job.hang_up()
+    front.wait_for(draining=0, quarantined=1)
+    job.end()
+
+
+def test_a_job_for_nobody_that_takes_too_long_is_quarantined(gateway, pod):
+    front = gateway(pod, timeouts={"response": "100ms"})
+    leaver = front.open_post("/job")
+    job = pod.next()
+    leaver.leave()
+    front.wait_for(draining=0, quarantined=1)
+    waiter = front.open_post("/job/waiter")
+    front.wait_for(waiting=1)
+    job.answer()
+    pod.next().answer()
+    assert waiter.read_response().status == 200
 
 
 def test_no_interrupt_for_one_who_left_the_queue(gateway, pod):

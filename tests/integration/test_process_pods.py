@@ -1,6 +1,7 @@
 """The process provider: pods from zero, as many as are needed, back to zero, and no orphan ever."""
 import json
 import os
+import socket
 
 import pytest
 
@@ -78,6 +79,7 @@ def test_up_to_five_down_to_zero_and_up_again(fleet):
     wait_until(lambda: not any(map(is_alive, pids)), "their processes are gone")
     assert statuses(generate(front, 1)) == [200]
     assert sum(audit["served"] for audit in fleet.audits()) == 16
+    assert not any(map(is_zombie, descendants(front.process.pid)))
 
 
 def test_min_scale_is_there_without_a_request(fleet):
@@ -218,6 +220,50 @@ def test_sigkill_amid_the_start_leaves_no_pod(fleet, tmp_path):
                           "two processes")
     front.kill()
     wait_until(lambda: not any(map(is_alive, children)), "they are gone")
+
+
+def test_sigterm_amid_a_cold_start_answers_who_waits(fleet):
+    front = fleet("--service-time", "10ms", "--cold-start", "300ms", top={"drainTimeout": "30s"})
+    clients = generate(front, 3)
+    front.wait_for(waiting=3)
+    front.terminate()
+    assert statuses(clients) == [200] * 3
+    assert front.wait() == 0
+
+
+def test_a_reload_keeps_the_pods_and_their_work(fleet):
+    front = fleet("--service-time", "10ms", autoscaling={"minScale": 2})
+    front.wait_for(ready=2)
+    wait_until(lambda: len(live_pids(fleet)) == 2, "two audits")
+    pids = sorted(live_pids(fleet))
+    long, = generate(front, headers=[("X-Demo-Time", "300ms")])
+    front.wait_for(working=1)
+    one, = front.settings["services"]
+    front.reload({"services": [{**one, "queue": {"maxRequests": 5}}]})
+    front.wait_for(maxRequests=5, working=1, ready=2)
+    assert statuses([long, *generate(front, 1)]) == [200] * 2
+    assert sorted(live_pids(fleet)) == pids
+
+
+def test_ports_count_from_the_first_where_one_is_named(fleet):
+    first = next(port for port in range(20000, 30000, 10) if is_free(port) and is_free(port + 1))
+    front = fleet("--service-time", "10ms", process={"firstPort": first},
+                  autoscaling={"minScale": 2})
+    front.wait_for(ready=2)
+    ports = sorted(int(pod["address"].split(":")[1]) for pod in front.pods().values())
+    assert ports == [first, first + 1]
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def is_zombie(pid):
+    try:
+        return not is_alive(pid) and os.path.exists(f"/proc/{pid}")
+    except ProcessLookupError:
+        return False
 
 
 def descendants(pid):

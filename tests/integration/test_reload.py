@@ -118,7 +118,29 @@ def test_a_faulty_config_is_told_with_its_place(gateway, pod):
     front = gateway(pod)
     front.reload(text='{"listeners": [{"address": "127.0.0.1:0"}], "services": [{"name": "sd", '
                       '"pods": {"static": ["127.0.0.1:1"]}, "queue": {"maxReqests": 5}}]}')
-    assert "services[0].queue.maxReqests" in front.log()
+    wait_until(lambda: "services[0].queue.maxReqests" in front.log(), "the log tells")
+
+
+def test_a_changed_file_is_noticed_without_a_signal(gateway, pod):
+    front = gateway(pod)
+    front.write_config({**front.settings, "services": [service(pod, queue={"maxRequests": 7})]})
+    front.wait_for(maxRequests=7)
+
+
+def test_a_service_that_was_taken_out_and_put_back_has_not_forgotten(gateway, pod):
+    """The job of before is still at the pod: the next one waits for its end."""
+    front = gateway(pod)
+    client = front.open_post("/job/before")
+    job = pod.next()
+    front.reload({"services": [service(pod, name="other", hosts=["other.example.com"])]})
+    front.reload({"services": [service(pod)]})
+    waiter = front.open_post("/job/after")
+    wait_until(lambda: front.service("sd")["queue"]["waiting"] or len(pod.requests) > 1, "it waits")
+    assert pod.paths() == ["/job/before"]
+    job.answer(b"before")
+    assert client.read_response().body == b"before"
+    pod.next().answer(b"after")
+    assert waiter.read_response().body == b"after"
 
 
 def test_a_service_may_come_and_go(gateway, pods):

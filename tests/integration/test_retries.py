@@ -2,10 +2,9 @@
 
 Promise 7 beside it: a pod that refuses is left alone until it listens again.
 """
-import socket
-
 import pytest
 
+from harness.pod import wall
 from harness.wait import wait_until
 
 NOBODY_KNOWS = {"none": True, "period": "20ms"}  # every listed pod is taken for ready
@@ -136,22 +135,14 @@ def test_a_pod_that_listens_again_is_used_again(gateway, pod):
 
 def test_a_pod_that_does_not_accept_is_given_up_in_time(gateway, pod):
     """Its backlog is full, so the connection is neither made nor refused."""
-    with socket.socket() as wall:
-        wall.bind(("127.0.0.1", 0))
-        wall.listen(0)
-        fillers = [socket.socket() for _ in range(3)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(wall.getsockname())
-        pods = {"static": [f"127.0.0.1:{wall.getsockname()[1]}", pod.address]}
-        front = gateway(pods=pods, readiness=NOBODY_KNOWS, timeouts={"connect": "100ms"})
+    with wall() as address:
+        front = gateway(pods={"static": [address, pod.address]}, readiness=NOBODY_KNOWS,
+                        timeouts={"connect": "100ms"})
         for i in range(3):
             client = front.open_post(f"/job/{i}")
             pod.next().answer()
             assert client.read_response().status == 200
         assert front.metrics()("slotgate_pod_failures_total", kind="connect_timeout") >= 1
-        for filler in fillers:
-            filler.close()
 
 
 def test_a_pass_finds_another_pod_too(gateway, dead, pod):

@@ -163,6 +163,8 @@ static const struct row rows[] = {
 	GOOD(OK CHUNKED "2\r\nhi\r\n0\r\n\r\n", "200 1.1 chunked body=hi", "", ANSWER),
 	GOOD("HTTP/1.1 404\r\nContent-Length: 0\r\n\r\n", "404 1.1 length=0", "", ANSWER),
 	GOOD("HTTP/1.1 204 No Content\r\n\r\nx", "204 1.1", "x", ANSWER),
+	GOOD("HTTP/1.1 204 No Content\r\nContent-Length: 1\r\n\r\nx", "204 1.1 length=1", "x",
+	     ANSWER),
 	GOOD("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\nx", "304 1.1 length=9", "x",
 	     ANSWER),
 	GOOD("HTTP/1.1 100 Continue\r\n\r\n" OK, "100 1.1", OK, ANSWER),
