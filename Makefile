@@ -3,7 +3,8 @@
 #   make            build/slotgate
 #   make run        the main job, live: hey against pods that start from zero (REQUESTS=... etc.)
 #   make test       everything that is quick, under ASan and UBSan
-#   make test-deep  what takes longer: soak, fuzzing, torture, valgrind
+#   make test-deep  what takes longer: soak, fuzzing, valgrind, other compilers
+#   make fuzz       fuzzing alone, for FUZZ_SECONDS (600) a target
 #   make check      the rules of the code: format, includes, headers, duplicate docs
 #   make format     clang-format over all of it
 #   make install    into DESTDIR and PREFIX
@@ -53,16 +54,21 @@ POD_SRC   := $(wildcard tests/pods/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT_HELP := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 UNIT       = $(UNIT_SRC:%.c=$(BUILD)/%)
+FUZZ_SRC  := $(filter-out %_main.c,$(wildcard tests/fuzz/*.c))
+FUZZERS   := request response config core
 CODE      := $(wildcard base/*.[ch] config/*.[ch] metrics/*.[ch] activator/*.[ch] \
              activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] tests/*/*.[ch])
 
-.PHONY: all unit pods run test test-deep check format deps deps-test deps-deep install clean
+.PHONY: all unit pods replay fuzzers run test test-deep fuzz check format deps deps-test deps-deep \
+        install clean
 .SECONDARY:
 .DEFAULT_GOAL := all
 
 all: deps $(BUILD)/slotgate
 unit: $(UNIT)
 pods: $(BUILD)/demo-pod
+replay: $(BUILD)/replay
+fuzzers: $(FUZZERS:%=$(BUILD)/fuzz-%)
 
 $(BUILD)/slotgate: $(OBJ) $(LLHTTP_OBJ)
 	@echo "  LINK $@"
@@ -94,6 +100,14 @@ $(BUILD)/demo-pod: $(POD_SRC:%.c=$(BUILD)/%.o)
 	@echo "  LINK $@"
 	@$(CC) $(MODE) -pthread $^ -o $@ -lm
 
+$(BUILD)/replay: $(BUILD)/tests/fuzz/replay_main.o $(FUZZ_SRC:%.c=$(BUILD)/%.o) $(LIB)
+	@echo "  LINK $@"
+	@$(CC) $(MODE) -pthread $^ -o $@ $(LIBS)
+
+$(BUILD)/fuzz-%: tests/fuzz/fuzz_main.c $(FUZZ_SRC:%.c=$(BUILD)/%.o) $(LIB)
+	@echo "  LINK $@"
+	@$(COMPILE) -DFUZZ_TARGET=fuzz_$* -fsanitize=fuzzer $^ -o $@ $(LIBS)
+
 # --- what the machine needs (Debian) -------------------------------------------------------------
 
 deps:
@@ -112,14 +126,22 @@ run:
 	@$(PYTHON) tests/demo/run.py --slotgate build/slotgate --pod build/demo-pod
 
 test: deps-test
-	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods unit
+	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods unit replay
 	@$(PYTHON) tests/run.py quick
+
+FUZZ_BUILD = BUILD=build/fuzz CC=clang MODE=-fsanitize=fuzzer-no-link,address,undefined
 
 test-deep: deps-deep
 	@$(MAKE) --no-print-directory -j2 WERROR=1 all pods unit
 	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods unit
 	@$(MAKE) --no-print-directory -j2 CC=clang WERROR=1 all pods unit
+	@$(MAKE) --no-print-directory -j2 $(FUZZ_BUILD) fuzzers
 	@$(PYTHON) tests/run.py deep
+
+# Longer than in test-deep: FUZZ_SECONDS for each target; what they find goes into their corpora.
+fuzz: deps-deep
+	@$(MAKE) --no-print-directory -j2 $(FUZZ_BUILD) fuzzers
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(PYTHON) tests/run.py fuzz
 
 check: deps-test
 	@$(PYTHON) tests/run.py rules

@@ -114,6 +114,7 @@ static void on_pods_gone(void *owner)
 static void on_retire(void *owner)
 {
 	struct backend *b = owner;
+	b->is_ending = true;
 	activator_shutdown(b->activator, on_pods_gone, b);
 }
 
@@ -174,6 +175,19 @@ void backend_retire(struct backend *b)
 	backend_drop(b);
 }
 
+/* It was taken out and put back while its jobs went on: it has not forgotten them. */
+static bool revive(struct backend *b)
+{
+	if (b->is_ending)
+		return false;
+	log_info("%s: is configured again", b->name);
+	b->is_retired = false;
+	task_cancel(&b->retire);
+	service_open(backend_service(b), loop_now_us(b->gateway->loop));
+	activator_changed(b->activator);
+	return true;
+}
+
 void backend_hold(struct backend *b)
 {
 	b->jobs++;
@@ -201,10 +215,23 @@ void backend_free(struct backend *b)
 	mem_free(b);
 }
 
-struct backend *backend_by_name(struct gateway *gw, const char *name)
+static struct backend *find(struct gateway *gw, const char *name, bool retired)
 {
 	LIST_EACH(b, &gw->backends, struct backend, link)
-		if (!b->is_retired && strcmp(b->name, name) == 0)
+		if (b->is_retired == retired && strcmp(b->name, name) == 0)
 			return b;
 	return NULL;
+}
+
+struct backend *backend_by_name(struct gateway *gw, const char *name)
+{
+	return find(gw, name, false);
+}
+
+struct backend *backend_to_configure(struct gateway *gw, const char *name)
+{
+	struct backend *b = find(gw, name, false), *retired = find(gw, name, true);
+	if (!b && retired && revive(retired))
+		b = retired;
+	return b;
 }

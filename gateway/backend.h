@@ -21,6 +21,7 @@ struct backend {
 	char *name;
 	bool is_retired; /* out of the configuration */
 	bool is_bound;	 /* a listener names it: it serves no other one, unless it has hosts */
+	bool is_ending;	 /* retired, and its last job has ended */
 	int64_t jobs;	 /* that have not ended */
 	struct task retire;
 };
@@ -41,6 +42,10 @@ void backend_free(struct backend *);
 struct upstream_pool *backend_pool(struct backend *, uint64_t pod);
 
 struct backend *backend_by_name(struct gateway *, const char *name);
+
+/* The one that a configuration means by this name, if there is one: also one that was taken out and
+ * still has jobs, which is revived. */
+struct backend *backend_to_configure(struct gateway *, const char *name);
 
 static inline struct service *backend_service(const struct backend *b)
 {

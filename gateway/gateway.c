@@ -77,7 +77,7 @@ static bool apply_services(struct gateway *gw)
 {
 	struct config *c = gw->config;
 	for (size_t i = 0; i < c->service_count; i++) {
-		struct backend *b = backend_by_name(gw, c->services[i].name);
+		struct backend *b = backend_to_configure(gw, c->services[i].name);
 		if (b)
 			backend_configure(b, c, &c->services[i]);
 		else if (!backend_new(gw, c, &c->services[i]))

@@ -203,12 +203,13 @@ static bool is_host(struct slice s)
 	return true;
 }
 
-static bool is_digits(struct slice s)
+/* Digits alone, and so few that the number fits into 63 bits. */
+static bool is_length(struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++)
 		if (s.at[i] < '0' || s.at[i] > '9')
 			return false;
-	return s.len > 0;
+	return s.len > 0 && s.len <= 18;
 }
 
 static const char *broken_framing(const struct http_head *h)
@@ -217,8 +218,8 @@ static const char *broken_framing(const struct http_head *h)
 	for (size_t i = 0; i < h->count; i++) {
 		struct slice value = h->headers[i].value;
 		enum header_id id = h->headers[i].id;
-		if (id == HEADER_CONTENT_LENGTH && (lengths++ || !is_digits(value)))
-			return "Content-Length is not one number";
+		if (id == HEADER_CONTENT_LENGTH && (lengths++ || !is_length(value)))
+			return "Content-Length is not one number of a sane size";
 		if (id == HEADER_TRANSFER_ENCODING &&
 		    (encodings++ || !slice_is_nocase(value, "chunked")))
 			return "the only Transfer-Encoding understood is \"chunked\"";

@@ -3,6 +3,7 @@
     tests/run.py rules   the code's own rules
     tests/run.py quick   rules, unit tests and end-to-end tests on the sanitized build
     tests/run.py deep    what takes longer
+    tests/run.py fuzz    each fuzz target for FUZZ_SECONDS
 
 Each suite is a function that yields (name, passed, detail); a suite that dies counts as a failure.
 """
@@ -84,13 +85,77 @@ def quick():
     yield from end_to_end_tests()
 
 
+def replayed_corpora():
+    """What a fuzzer has found once stays found."""
+    status, output = run([SAN / "replay", ROOT / "tests" / "fuzz"])
+    yield "fuzz: corpora replayed", status == 0, output
+
+
+def demo():
+    """`make run` in a few seconds."""
+    status, output = run(
+        ["/usr/bin/python3", "tests/demo/run.py", "--slotgate", SAN / "slotgate", "--pod",
+         SAN / "demo-pod"], timeout_s=120, IMAGE_TIME="100ms", COLD_START="300ms",
+        STABLE_WINDOW="1s", GRACE="0s", TICK="100ms", PLAIN="1")
+    yield "demo: the main job", status == 0, output
+
+
+def quick():
+    yield from rules()
+    yield from unit_tests()
+    yield from replayed_corpora()
+    yield from end_to_end_tests()
+    yield from demo()
+
+
+def fuzz():
+    seconds = os.environ.get("FUZZ_SECONDS", "60")
+    for target in ("request", "response", "config", "core"):
+        corpus = ROOT / "tests" / "fuzz" / f"corpus-{target}"
+        words = ROOT / "tests" / "fuzz" / ("config.dict" if target == "config" else "http.dict")
+        with tempfile.TemporaryDirectory() as found:
+            status, output = run(
+                [ROOT / "build" / "fuzz" / f"fuzz-{target}", f"-max_total_time={seconds}",
+                 f"-dict={words}", "-max_len=4096", "-timeout=10", "-rss_limit_mb=2048",
+                 "-print_final_stats=1", f"-artifact_prefix={found}/", found, corpus],
+                timeout_s=int(seconds) + 120)
+            kept = [path for path in pathlib.Path(found).glob("*-*")
+                    if path.name.startswith(("crash", "leak", "timeout", "oom"))]
+            for path in kept:
+                output += f"\n{path.name}: {path.read_bytes()!r}"
+        yield f"fuzz: {target} for {seconds} s", status == 0, output
+
+
 def deep():
-    from tests.deep import suites
-    yield from suites.deep(ROOT, run, tap, unit_tests)
+    yield from unit_tests(ROOT / "build-clang")
+    yield from valgrind()
+    yield from more_worlds()
+    yield from fuzz()
+    yield from soak()
+
+
+def valgrind():
+    wrapper = ["valgrind", "-q", "--error-exitcode=9", "--leak-check=full",
+               "--show-leak-kinds=definite,possible", "--errors-for-leak-kinds=definite",
+               "--child-silent-after-fork=yes"]
+    yield from unit_tests(ROOT / "build", wrapper, SLOTGATE_TEST_WORLDS="60")
+
+
+def more_worlds():
+    """The core's property test over other worlds than in the quick set."""
+    for seed in (1_000_000, 2_000_000, 3_000_000):
+        yield from tap([SAN / "tests/unit/test_core_property"], f"worlds from {seed}",
+                       SLOTGATE_TEST_SEED=str(seed))
+
+
+def soak():
+    status, output = run(["/usr/bin/python3", "tests/deep/soak.py"], timeout_s=400,
+                         SECONDS=os.environ.get("SOAK_SECONDS", "60"), BUILD="build/san")
+    yield "soak", status == 0, output
 
 
 def main():
-    suite = {"rules": rules, "quick": quick, "deep": deep}[sys.argv[1]]
+    suite = {"rules": rules, "quick": quick, "deep": deep, "fuzz": fuzz}[sys.argv[1]]
     started, passed, failures = time.monotonic(), 0, []
     for name, good, detail in suite():
         if good:

@@ -337,6 +337,13 @@ void service_close(struct service *s, int64_t now_us)
 	service_observe(s, now_us);
 }
 
+void service_open(struct service *s, int64_t now_us)
+{
+	s->closed = false;
+	s->match_due = true;
+	service_observe(s, now_us);
+}
+
 /* --- grants ---------------------------------------------------------------------------------- */
 
 static struct slot *slot_get(const struct service *s, uint64_t grant)

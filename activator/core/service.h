@@ -57,8 +57,10 @@ void service_enqueue(struct service *, struct ticket *, int64_t now_us);
 /* Its client left, or the decision is no longer wanted; harmless when outside. */
 void service_cancel(struct service *, struct ticket *, int64_t now_us);
 
-/* No more tickets: those that wait are refused, what works goes on. */
+/* No more tickets: those that wait are refused, what works goes on. Opening it again takes newcomers
+ * as before; what it knows of its pods was kept. */
 void service_close(struct service *, int64_t now_us);
+void service_open(struct service *, int64_t now_us);
 
 /* --- grants: an unknown or ended one is ignored -------------------------------------------- */
 

@@ -85,7 +85,14 @@ static void on_pod_failed(void *arg, const struct pod *p, const char *kind)
 	FUZZ_CHECK(p->failures > 0 && kind, p->failures, 0);
 }
 
+static void on_scaling_failed(void *arg, const char *reason)
+{
+	const struct ops *o = arg;
+	FUZZ_CHECK(o->service && reason, 0, 0);
+}
+
 static const struct service_observer observer = {
+	.scaling_failed = on_scaling_failed,
 	.pod_moved = on_pod_moved,
 	.slot_moved = on_slot_moved,
 	.slot_freed = on_slot_freed,
@@ -291,11 +298,20 @@ static void pass_time(struct ops *o, unsigned how)
 		   service_next_deadline_us(o->service), o->now_us);
 }
 
+static void close_or_open(struct ops *o, unsigned how)
+{
+	o->closed = how % 4 == 0;
+	if (o->closed)
+		service_close(o->service, o->now_us);
+	else
+		service_open(o->service, o->now_us);
+}
+
 static void operate(struct ops *o, unsigned what, unsigned how)
 {
 	struct ops_ticket *t = &o->tickets[how % OPS_TICKETS];
 	unsigned pod = how % OPS_PODS;
-	switch (what % 20) {
+	switch (what % 21) {
 	case 0: /* the commonest ones twice */
 	case 1: arrive(o, t, how / OPS_TICKETS); break;
 	case 2: enqueue(o, t); break;
@@ -319,6 +335,7 @@ static void operate(struct ops *o, unsigned what, unsigned how)
 				       o->now_us + how * US_PER_S, o->now_us);
 		break;
 	case 19: pass_time(o, how); break;
+	case 20: close_or_open(o, how); break;
 	}
 }
 

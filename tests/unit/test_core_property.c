@@ -2,7 +2,8 @@
  * The core against a simulated world (core_model.h): four million random events, and after each one
  * every promise is recomputed naively from what the machines really do.
  *
- *	test_core_property [SEED [WORLDS]]	the seed may also come from SLOTGATE_TEST_SEED
+ *	test_core_property [SEED [WORLDS]]	both may also come from
+ *						SLOTGATE_TEST_SEED and SLOTGATE_TEST_WORLDS
  *
  * A failure prints the seed of its world: running with that and one world replays it.
  */
@@ -76,10 +77,11 @@ static void keeps_its_promises(void **state)
 int main(int argc, char **argv)
 {
 	const char *seed = argc > 1 ? argv[1] : getenv("SLOTGATE_TEST_SEED");
+	const char *count = argc > 2 ? argv[2] : getenv("SLOTGATE_TEST_WORLDS");
 	if (seed)
 		first_seed = strtoull(seed, NULL, 0);
-	if (argc > 2)
-		worlds = strtoull(argv[2], NULL, 0);
+	if (count)
+		worlds = strtoull(count, NULL, 0);
 	const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_its_promises)};
 	return cmocka_run_group_tests_name("core, against a simulated world", tests, NULL, NULL);
 }

@@ -1,0 +1,330 @@
+"""The soak's clients: good ones, whose answers must be whole and theirs, and all kinds of bad ones."""
+import collections
+import itertools
+import json
+import socket
+import struct
+import threading
+import time
+
+from soak_fleet import HOSTS
+
+GENERATE = "/sdapi/v1/txt2img"
+ASIDE = ("/sdapi/v1/memory", "/sdapi/v1/progress?skip_current_image=true", "/sdapi/v1/samplers")
+PATIENCE = 60.0  # no good request takes longer
+STOP_MARGIN = 1.0  # a request begun so shortly before SIGTERM may be on either side of it
+serial = itertools.count(1)
+
+
+class Tally:
+    def __init__(self):
+        self.counts, self.faults = collections.Counter(), []
+        self.lock = threading.Lock()
+        self.stopping = None  # when SIGTERM was sent
+
+    def count(self, what):
+        with self.lock:
+            self.counts[what] += 1
+
+    def wrong(self, what):
+        with self.lock:
+            self.faults.append(what)
+
+    def is_late(self, began):
+        """Whether slotgate may already have been draining."""
+        return self.stopping is not None and began > self.stopping - STOP_MARGIN
+
+
+class Ended(Exception):
+    """The peer closed: `got` bytes of this answer had come."""
+
+    def __init__(self, got):
+        super().__init__(f"closed after {got} bytes of the answer")
+        self.got = got
+
+
+class Wire:
+    """A raw connection that reads answers one after another."""
+
+    def __init__(self, fleet):
+        self.socket = socket.create_connection(fleet.address, timeout=PATIENCE)
+        self.data = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def abort(self):
+        """A reset rather than a FIN."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def _more(self, size=65536):
+        try:
+            piece = self.socket.recv(size)
+        except ConnectionError:
+            piece = b""
+        if not piece:
+            raise Ended(len(self.data))
+        self.data += piece
+
+    def _line(self):
+        while b"\r\n" not in self.data:
+            self._more()
+        line, self.data = self.data.split(b"\r\n", 1)
+        return line
+
+    def _exactly(self, n, slow):
+        while len(self.data) < n:
+            self._more(2048 if slow else 65536)
+            if slow:
+                time.sleep(0.002)
+        got, self.data = self.data[:n], self.data[n:]
+        return got
+
+    def answer(self, slow=False):
+        """(status, headers, body) of one whole answer, those before it with 1xx left out."""
+        while (status := int(self._line().split(b" ")[1])) < 200:
+            while self._line():
+                pass
+        headers = {}
+        try:
+            while line := self._line():
+                name, value = line.split(b":", 1)
+                headers[name.lower().decode()] = value.strip().decode()
+            return status, headers, self._body(headers, slow)
+        except Ended as error:
+            raise Ended(error.got + 1) from None
+
+    def _body(self, headers, slow):
+        if "content-length" in headers:
+            return self._exactly(int(headers["content-length"]), slow)
+        if headers.get("transfer-encoding") != "chunked":
+            raise ValueError(f"no framing: {headers}")
+        body = b""
+        while size := int(self._line(), 16):
+            body += self._exactly(size + 2, slow)[:-2]
+        self._line()
+        return body
+
+
+class Job:
+    """A generation: its bytes, and what must come back."""
+
+    def __init__(self, rng, fault=None, extra="", chunked=False):
+        self.id = f"soak-{next(serial)}"
+        side = rng.choice([8, 8, 64, 256])
+        padding = "x" * rng.choice([0, 100, 5000, 200000])
+        body = json.dumps({"prompt": self.id, "steps": 1, "width": side, "height": side,
+                           "negative_prompt": padding}).encode()
+        head = f"POST {GENERATE} HTTP/1.1\r\nHost: {rng.choice(HOSTS)}\r\nX-Request-Id: {self.id}\r\n"
+        head += f"X-Demo-Fault: {fault}\r\n" if fault else ""
+        head += extra
+        if chunked:
+            head += "Transfer-Encoding: chunked\r\n"
+            body = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in pieces(rng, body)) + b"0\r\n\r\n"
+        else:
+            head += f"Content-Length: {len(body)}\r\n"
+        self.head, self.body = head.encode() + b"\r\n", body
+
+    @property
+    def wire(self):
+        return self.head + self.body
+
+    def check(self, tally, answer, began, status=200):
+        got, headers, body = answer
+        if got in (503, 502) and tally.is_late(began):
+            tally.count("refused while draining")
+        elif got != status:
+            tally.wrong(f"{self.id}: {got} instead of {status}: {body[:300]}")
+        elif status == 200 and json.loads(body)["parameters"]["prompt"] != self.id:
+            tally.wrong(f"{self.id}: the answer of another")
+        else:
+            tally.count("answered")
+        return "close" not in headers.get("connection", "")
+
+
+def pieces(rng, data, most=None):
+    most = most or rng.choice([7, 1000, 70000]) if len(data) < 10000 else most or 70000
+    while data:
+        n = rng.randint(1, most)
+        yield data[:n]
+        data = data[n:]
+
+
+def expect(tally, job, wire, began, **more):
+    """One whole and right answer; while slotgate goes away, it may also close without any."""
+    try:
+        slow = more.pop("slow", False)
+        return job.check(tally, wire.answer(slow), began, **more)
+    except Ended as error:
+        if not (tally.is_late(began) and error.got == 0):
+            tally.wrong(f"{job.id}: {error}")
+        else:
+            tally.count("closed while draining")
+        return False
+
+
+def connect(fleet, tally):
+    """None once slotgate is going away."""
+    try:
+        return Wire(fleet)
+    except OSError:
+        if tally.stopping is None:
+            raise
+        time.sleep(0.1)
+        return None
+
+
+def scenario(run):
+    """Runs it with a connection; a write that fails is the scenario's own wish or the drain's."""
+    def wrapped(fleet, rng, tally):
+        wire = connect(fleet, tally)
+        if not wire:
+            return
+        began = time.monotonic()
+        with wire:
+            try:
+                run(wire, rng, tally, began)
+            except (ConnectionError, Ended):
+                if not tally.is_late(began):
+                    raise
+                tally.count("broken while draining")
+    wrapped.__name__ = run.__name__
+    return wrapped
+
+
+# --- good clients ---
+
+@scenario
+def generate(wire, rng, tally, began):
+    for _ in range(rng.randint(1, 4)):
+        began = time.monotonic()
+        job = Job(rng, chunked=rng.random() < 0.3)
+        wire.send(job.wire)
+        if not expect(tally, job, wire, began):
+            return
+
+
+@scenario
+def write_slowly(wire, rng, tally, began):
+    job = Job(rng, chunked=rng.random() < 0.5)
+    for piece in pieces(rng, job.wire, max(20, len(job.wire) // 15)):
+        wire.send(piece)
+        time.sleep(rng.random() * 0.02)
+    expect(tally, job, wire, began)
+
+
+@scenario
+def read_slowly(wire, rng, tally, began):
+    wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    job = Job(rng)
+    wire.send(job.wire)
+    time.sleep(rng.random() * 0.3)
+    expect(tally, job, wire, began, slow=True)
+
+
+@scenario
+def pipeline(wire, rng, tally, began):
+    jobs = [Job(rng, chunked=rng.random() < 0.3) for _ in range(rng.randint(2, 4))]
+    data = b"".join(job.wire for job in jobs)
+    if len(data) > 150000:  # both sides would wait for the other to read
+        jobs, data = jobs[:1], jobs[0].wire
+    wire.send(data)
+    for job in jobs:
+        if not expect(tally, job, wire, began):
+            return
+
+
+@scenario
+def go_on_expect(wire, rng, tally, began):
+    job = Job(rng, extra="Expect: 100-continue\r\n")
+    wire.send(job.head)
+    time.sleep(rng.random() * 0.02)
+    wire.send(job.body)
+    expect(tally, job, wire, began)
+
+
+@scenario
+def framing(wire, rng, tally, began):
+    """Faults of form only: the answer must arrive whole."""
+    job = Job(rng, fault=rng.choice(["chunked", "until-close", "status=500", "slow-body=200000"]))
+    wire.send(job.wire)
+    expect(tally, job, wire, began, status=500 if b"status=500" in job.head else 200)
+
+
+@scenario
+def pass_by(wire, rng, tally, began):
+    """Beside the slots. Its pod may be made to crash by others, so only the framing is sure."""
+    for _ in range(rng.randint(1, 5)):
+        wire.send(f"GET {rng.choice(ASIDE)} HTTP/1.1\r\nHost: {rng.choice(HOSTS)}\r\n\r\n".encode())
+        status, headers, _ = wire.answer()
+        tally.count(f"passed: {status}")
+        if "close" in headers.get("connection", ""):
+            return
+
+
+# --- bad clients ---
+
+@scenario
+def leave_while_sending(wire, rng, tally, _):
+    job = Job(rng, chunked=rng.random() < 0.3)
+    wire.send(job.wire[:rng.randrange(len(job.wire))])
+    time.sleep(rng.random() * 0.02)
+    leave(wire, rng)
+
+
+@scenario
+def leave_while_waiting(wire, rng, tally, _):
+    wire.send(Job(rng).wire + (Job(rng).wire[:5000] if rng.random() < 0.3 else b""))
+    time.sleep(rng.random() * 0.15)
+    leave(wire, rng)
+
+
+@scenario
+def leave_while_reading(wire, rng, tally, _):
+    wire.send(Job(rng, fault=rng.choice([None, "slow-body=20000", "chunked"])).wire)
+    wire.socket.recv(rng.choice([1, 100, 5000]))
+    leave(wire, rng)
+
+
+def leave(wire, rng):
+    if rng.random() < 0.5:
+        wire.abort()
+
+
+@scenario
+def fault(wire, rng, tally, began):
+    """Whatever comes back, something must: an answer or a closed connection."""
+    kind = rng.choices(["close-before-headers", "close-mid-headers", "close-mid-body", "reset",
+                        "garbage", "early-response", "no-answer", "hang", "crash"],
+                       [4, 4, 4, 4, 4, 2, 1, 1, 1])[0]
+    wire.send(Job(rng, fault=kind).wire)
+    try:
+        status = wire.answer()[0]
+    except (Ended, ValueError):
+        status = "closed"
+    tally.count(f"fault {kind}: {status}")
+
+
+@scenario
+def nonsense(wire, rng, tally, _):
+    data = bytes(rng.randrange(256) for _ in range(rng.randint(1, 300)))
+    wire.send(rng.choice([b"", b"GET / HTTP/1.1\r\nHost: a\r\n", b"POST /"]) + data + b"\r\n\r\n")
+    wire.socket.settimeout(1)
+    try:
+        while wire.socket.recv(65536):
+            pass
+    except OSError:
+        pass
+    tally.count("nonsense")
+
+
+SCENARIOS = {generate: 30, write_slowly: 5, read_slowly: 6, pipeline: 8, go_on_expect: 3,
+             framing: 6, pass_by: 8, leave_while_sending: 6, leave_while_waiting: 8,
+             leave_while_reading: 6, fault: 5, nonsense: 3}
