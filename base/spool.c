@@ -267,7 +267,7 @@ static void start_reading(struct spool *s)
 		struct chunk *c = chunk_new(s->space, CHUNK_BYTES);
 		if (!c) {
 			fail(s, SPOOL_NO_MEMORY);
-			return;
+			break; /* what there is is read: its end tells the owner */
 		}
 		list_push_back(&s->batch.list, &c->link);
 	}

@@ -34,7 +34,7 @@ struct http_parser {
 	uint64_t left; /* in PART_LENGTH */
 	struct chunked chunked;
 	/* Where the raw head stands, for the rules about lines. */
-	bool at_line_start, past_first_line;
+	bool at_line_start, past_first_line, past_last_line;
 	size_t first_line_len;	      /* without its end */
 	char last[VERSION_BYTES + 1]; /* the last bytes before this feed: a line can be split */
 	enum http_result failure;
@@ -192,8 +192,7 @@ static bool is_target(struct slice s)
 	return s.len > 0;
 }
 
-/* host[:port] of RFC 3986, without user information. */
-static bool is_host(struct slice s)
+bool http_is_host(struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned char c = (unsigned char)s.at[i];
@@ -226,6 +225,9 @@ static const char *broken_framing(const struct http_head *h)
 	}
 	if (lengths && encodings)
 		return "both Content-Length and Transfer-Encoding are given";
+	/* A number too large; "chunked" and a tab, which llhttp does not know for what it is. */
+	if ((lengths > 0) != (h->content_length >= 0) || (encodings > 0) != h->is_chunked)
+		return "Content-Length or Transfer-Encoding is malformed";
 	if (encodings && h->minor == 0)
 		return "HTTP/1.0 has no Transfer-Encoding";
 	return NULL;
@@ -242,7 +244,7 @@ static const char *broken_request(const struct http_parser *p)
 		if (h->headers[i].id != HEADER_HOST)
 			continue;
 		hosts++;
-		if (!is_host(h->headers[i].value))
+		if (!http_is_host(h->headers[i].value))
 			return "the Host header is malformed";
 	}
 	if (hosts > 1)
@@ -372,9 +374,11 @@ static void remember_last(struct http_parser *p, const char *bytes, size_t len)
 static const char *broken_line(struct http_parser *p, const char *bytes, size_t len)
 {
 	const char *at = bytes, *end = bytes + len;
-	while (at < end) {
-		if (p->at_line_start && *at == '\r')
-			return NULL;
+	while (at < end && !p->past_last_line) {
+		if (p->at_line_start && *at == '\r') {
+			p->past_last_line = true; /* its LF may come with the next feed */
+			break;
+		}
 		if (p->at_line_start && (*at == ' ' || *at == '\t'))
 			return "a header line is folded";
 		const char *lf = memchr(at, '\n', (size_t)(end - at));
@@ -549,17 +553,4 @@ const struct http_head *http_parser_head(const struct http_parser *p)
 const char *http_fault(const struct http_parser *p)
 {
 	return p->fault ? p->fault : "none";
-}
-
-const char *http_reason(int status)
-{
-	switch (status) {
-#define REASON(number, name, text)                                                                 \
-	case number:                                                                               \
-		return #text;
-		HTTP_STATUS_MAP(REASON)
-#undef REASON
-	default:
-		return "Unknown";
-	}
 }

@@ -41,6 +41,9 @@ struct http_head {
 /* The first header of this kind; an empty slice with a NULL `at` if there is none. */
 struct slice http_find(const struct http_head *, enum header_id);
 
+/* Whether these bytes can be host[:port] (RFC 3986), without user information. */
+bool http_is_host(struct slice);
+
 enum http_kind { HTTP_IS_REQUEST, HTTP_IS_RESPONSE };
 
 struct http_limits {

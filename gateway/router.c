@@ -25,7 +25,7 @@ static bool split_target(struct slice target, struct slice *host, struct slice *
 		size_t host_len = slash ? (size_t)(slash - rest.at) : rest.len;
 		*host = (struct slice){rest.at, host_len};
 		*path = slash ? (struct slice){slash, rest.len - host_len} : SLICE("/");
-		return host_len > 0 && !memchr(host->at, '@', host_len);
+		return host_len > 0 && http_is_host(*host);
 	}
 	return false;
 }

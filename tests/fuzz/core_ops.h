@@ -19,7 +19,7 @@ struct ops_ticket {
 	enum ops_phase phase;
 	uint64_t arrival; /* when it first waited: the order that must be kept */
 	uint64_t grant, pod;
-	bool has_slot;	  /* until the observer says that it is freed */
+	bool has_slot; /* until the observer says that it is freed */
 	bool started;
 	bool forgotten_due;
 };
@@ -32,7 +32,7 @@ struct ops {
 	int64_t now_us;
 	uint64_t arrivals, serial;
 	struct ops_ticket tickets[OPS_TICKETS];
-	uint64_t pods[OPS_PODS]; /* ids by name; 0: unknown to the core */
+	uint64_t pods[OPS_PODS];   /* ids by name; 0: unknown to the core */
 	int64_t allowed[OPS_PODS]; /* places at once: more than the capacity only after a reload */
 	struct {
 		uint64_t pod, id;

@@ -63,7 +63,8 @@ static void check_framing(const struct http_head *h)
 	FUZZ_CHECK(lengths + encodings <= 1, lengths, encodings);
 	FUZZ_CHECK(h->is_chunked == (encodings == 1), h->is_chunked, encodings);
 	FUZZ_CHECK(!encodings || h->minor == 1, h->minor, 0);
-	FUZZ_CHECK(!encodings || slice_is_nocase(value_of(h, "transfer-encoding"), "chunked"), 0, 0);
+	FUZZ_CHECK(!encodings || slice_is_nocase(value_of(h, "transfer-encoding"), "chunked"), 0,
+		   0);
 	FUZZ_CHECK((h->content_length >= 0) == (lengths == 1), h->content_length, lengths);
 	if (!lengths)
 		return;

@@ -212,3 +212,23 @@ def test_a_full_disk_resets_the_slow_client_and_nobody_else(full_disk, gateway, 
     pod.next().answer(IMAGE[:MIB])
     assert sha256(quick.read_response().body) == sha256(IMAGE[:MIB])
     front.wait_for_metric(0, "slotgate_spooled_bytes")
+
+
+def test_half_an_answer_never_looks_whole(gateway, pod):
+    """To a client of HTTP/1.0 the end of the connection is the end of the answer: a FIN would lie.
+    The sizes let the disk fail while the pod still answers, and after it has."""
+    front = gateway(pod, spool={"memory": "64KiB"}, in_child=limits(file_size=MIB // 2))
+    outcomes = set()
+    for size in [(8 + i) * MIB // 2 for i in range(16)]:
+        slow = front.client(receive_buffer=4096).post("/job", version="1.0")
+        job = pod.next()
+        job.begin()
+        job.chunk(IMAGE[:size])
+        job.finish()
+        front.wait_for(free=1)
+        try:
+            slow.read_head()
+            outcomes.add("whole" if len(slow.read_to_end()) == size else "half")
+        except ConnectionResetError:
+            outcomes.add("reset")
+    assert outcomes <= {"whole", "reset"} and "reset" in outcomes

@@ -1,4 +1,7 @@
 """Promise 1: a timeout ends the request, not the job. Three ways out of the doubt, and no others."""
+import pytest
+
+from harness.pod import read_body
 from harness.wait import wait_until
 
 QUICK = {"response": "150ms"}
@@ -75,6 +78,22 @@ def test_an_operator_frees_the_slot(gateway, pod):
     status, _, _ = front.admin(f"/v1/services/sd/pods/{pod.address}/release", "POST")
     assert status in (200, 202, 204)
     assert_served(waiter, pod)
+
+
+def test_a_job_that_was_half_sent_when_its_time_was_up_can_never_begin(gateway, pods):
+    """The pod is idle, and says so; were it to get the rest later, it would begin beside another."""
+    pod = pods(capacity=2)
+    front = gateway(pod, timeouts=QUICK, idle=IDLE)
+    at_its_head = []
+    pod.before_body = lambda job: not at_its_head and not at_its_head.append(job)
+    body = b"x" * (16 << 20)
+    client = front.open_post("/job/late", body)
+    assert client.read_response().status == 504
+    at_its_head[0].end()  # in truth it has not begun: that takes all of its body
+    waiter = front.open_post("/job/waiter")
+    assert_served(waiter, pod)
+    with pytest.raises(ConnectionError):
+        read_body(at_its_head[0].connection, at_its_head[0], at_its_head[0].unread)
 
 
 def test_a_release_of_a_pod_at_work_changes_nothing(gateway, pod):

@@ -28,19 +28,29 @@ struct row {
 	enum http_result result;
 };
 
-#define GOOD(text, expected, rest, flags) {SLICE(text), expected, rest, flags, HTTP_END}
-#define MORE(text, expected, flags) {SLICE(text), expected, "", flags, HTTP_MORE}
-#define FAILS(text, flags, result) {SLICE(text), NULL, NULL, flags, result}
-#define BAD(text) FAILS(text, 0, HTTP_BAD)
-#define H "Host: a\r\n"
-#define GET "GET / HTTP/1.1\r\n"
-#define POST "POST /p HTTP/1.1\r\n" H
-#define CHUNKED "Transfer-Encoding: chunked\r\n\r\n"
-#define OK "HTTP/1.1 200 OK\r\n"
+#define GOOD(text, expected, rest, flags)                                                          \
+	{                                                                                          \
+		SLICE(text), expected, rest, flags, HTTP_END                                       \
+	}
+#define MORE(text, expected, flags)                                                                \
+	{                                                                                          \
+		SLICE(text), expected, "", flags, HTTP_MORE                                        \
+	}
+#define FAILS(text, flags, result)                                                                 \
+	{                                                                                          \
+		SLICE(text), NULL, NULL, flags, result                                             \
+	}
+#define BAD(text)  FAILS(text, 0, HTTP_BAD)
+#define H	   "Host: a\r\n"
+#define GET	   "GET / HTTP/1.1\r\n"
+#define POST	   "POST /p HTTP/1.1\r\n" H
+#define CHUNKED	   "Transfer-Encoding: chunked\r\n\r\n"
+#define OK	   "HTTP/1.1 200 OK\r\n"
 #define SIXTY_FOUR "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define KIB SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR         \
-	SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR   \
-	SIXTY_FOUR
+#define KIB                                                                                        \
+	SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR    \
+		SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR       \
+			SIXTY_FOUR
 
 static const struct row rows[] = {
 	/* --- requests: their head --- */
@@ -224,8 +234,9 @@ static void describe(struct outcome *o, const struct http_head *h)
 	if (h->content_length >= 0)
 		str_printf(s, " length=%lld", (long long)h->content_length);
 	str_add_text(s, h->is_chunked ? " chunked" : "");
-	str_add_text(s, h->keep_alive || h->wants_upgrade || (is_answer && !h->has_body) ? ""
-											  : " close");
+	str_add_text(s, h->keep_alive || h->wants_upgrade || (is_answer && !h->has_body)
+				? ""
+				: " close");
 	str_add_text(s, h->wants_upgrade ? " upgrade" : "");
 	str_add_text(s, h->expects_continue ? " continue" : "");
 }
@@ -322,8 +333,8 @@ static void headers_are_found_and_trimmed(void **state)
 				       "Cookie: a\r\nCookie: b\r\n\r\n";
 	struct http_parser *p = *state;
 	size_t used;
-	http_parser_begin(p, HTTP_IS_REQUEST, (struct http_limits){HEAD_BYTES, MOST_HEADERS}, on_body,
-			  NULL);
+	http_parser_begin(p, HTTP_IS_REQUEST, (struct http_limits){HEAD_BYTES, MOST_HEADERS},
+			  on_body, NULL);
 	assert_false(http_parser_has_begun(p));
 	assert_null(http_parser_head(p));
 	assert_int_equal(http_parser_feed(p, text, sizeof(text) - 1, &used), HTTP_HEAD_END);
@@ -342,15 +353,15 @@ static void headers_are_found_and_trimmed(void **state)
 static void pipelined_requests_are_taken_one_by_one(void **state)
 {
 	static const char text[] = GET H "\r\n" POST "Content-Length: 3\r\n\r\nabc" POST CHUNKED
-				       "1\r\nx\r\n0\r\n\r\n" GET H "\r\n";
+					 "1\r\nx\r\n0\r\n\r\n" GET H "\r\n";
 	static const char *const expected[] = {"GET / 1.1", "POST /p 1.1 length=3",
 					       "POST /p 1.1 chunked", "GET / 1.1"};
 	struct http_parser *p = *state;
 	struct slice all = SLICE(text);
 	for (size_t i = 0; i < 4; i++) {
 		struct outcome o = {.result = HTTP_MORE};
-		http_parser_begin(p, HTTP_IS_REQUEST, (struct http_limits){HEAD_BYTES, MOST_HEADERS},
-				  on_body, &o);
+		http_parser_begin(p, HTTP_IS_REQUEST,
+				  (struct http_limits){HEAD_BYTES, MOST_HEADERS}, on_body, &o);
 		assert_false(feed(p, &o, all, all.len));
 		assert_int_equal(o.result, HTTP_END);
 		assert_string_equal(o.head.at, expected[i]);

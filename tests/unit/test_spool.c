@@ -3,10 +3,10 @@
  * that bytes go through the file; the same freed in the middle, and what a full disk does.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,8 +261,8 @@ static void the_space_has_a_ceiling_over_all(void **state)
 	struct world *w = *state;
 	w->space.memory_limit_bytes = 256 * KIB;
 	open_spool(w, 64 * MIB, 64 * MIB);
-	struct spool *other = spool_new(&w->space, (struct spool_limits){64 * MIB, 64 * MIB},
-					on_spool, w);
+	struct spool *other =
+		spool_new(&w->space, (struct spool_limits){64 * MIB, 64 * MIB}, on_spool, w);
 	static char filler[200 * KIB];
 	assert_int_equal(spool_write(other, filler, sizeof(filler)), SPOOL_OK);
 	assert_false(spool_is_on_disk(other));
@@ -378,8 +378,8 @@ static void free_inside_the_call(void *owner)
 static void freed_by_its_own_call(void **state)
 {
 	struct world *w = *state;
-	w->spool = spool_new(&w->space, (struct spool_limits){0, 64 * MIB}, free_inside_the_call,
-			     w);
+	w->spool =
+		spool_new(&w->space, (struct spool_limits){0, 64 * MIB}, free_inside_the_call, w);
 	w->written = w->read = 0;
 	assert_int_equal(write_in_pieces(w, MIB), SPOOL_OK);
 	read_some(w, 64 * KIB);

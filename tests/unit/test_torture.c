@@ -279,14 +279,15 @@ static void the_core_refuses(void **state)
 
 /* --- HTTP ------------------------------------------------------------------------------------- */
 
-static const char request[] = "POST http://h/a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n"
-			      "X-Forwarded-For: 1.1.1.1\r\nVia: 1.0 p\r\nConnection: X-A\r\nX-A: b\r\n"
-			      "A1:\r\nA2:\r\nA3:\r\nA4:\r\nA5:\r\nA6:\r\nA7:\r\nA8:\r\nA9:\r\nA10:\r\n"
-			      "A11:\r\nA12:\r\nA13:\r\nA14:\r\nA15:\r\nA16:\r\nA17:\r\nA18:\r\nA19:\r\n"
-			      "A20:\r\nA21:\r\nA22:\r\nA23:\r\nA24:\r\nA25:\r\nA26:\r\nA27:\r\nA28:\r\n"
-			      "A29: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"
-			      "A30: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"
-			      "\r\nabc";
+static const char request[] =
+	"POST http://h/a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n"
+	"X-Forwarded-For: 1.1.1.1\r\nVia: 1.0 p\r\nConnection: X-A\r\nX-A: b\r\n"
+	"A1:\r\nA2:\r\nA3:\r\nA4:\r\nA5:\r\nA6:\r\nA7:\r\nA8:\r\nA9:\r\nA10:\r\n"
+	"A11:\r\nA12:\r\nA13:\r\nA14:\r\nA15:\r\nA16:\r\nA17:\r\nA18:\r\nA19:\r\n"
+	"A20:\r\nA21:\r\nA22:\r\nA23:\r\nA24:\r\nA25:\r\nA26:\r\nA27:\r\nA28:\r\n"
+	"A29: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"
+	"A30: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"
+	"\r\nabc";
 static const char answer[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\n\r\n"
 			     "3\r\nabc\r\n0\r\n\r\n";
 
@@ -364,7 +365,8 @@ static void run_metrics(bool may_fail)
 			if (kind == METRIC_KIND_COUNTER)
 				metrics_count(metrics_counter(registry, (enum metric)m, values));
 			else if (kind == METRIC_KIND_GAUGE)
-				metrics_gauge_set(metrics_gauge(registry, (enum metric)m, values), 1);
+				metrics_gauge_set(metrics_gauge(registry, (enum metric)m, values),
+						  1);
 			else
 				metrics_observe(metrics_histogram(registry, (enum metric)m, values),
 						1);
