@@ -141,8 +141,11 @@ static void ask(struct activator *a, const struct decision *d)
 {
 	struct attachment *at = attachment_of(a, d->pod);
 	const struct net_address *address = provider_address(a->provider, d->pod);
-	if (!at)
+	bool is_taken = address && a->events->is_taken(a->owner, address);
+	if (!at || is_taken) {
+		service_pod_answered(a->service, d->pod, d->question, ANSWER_NO, now_of(a));
 		return;
+	}
 	probe_cancel(at->probe);
 	at->question = d->question;
 	at->is_idle_check = d->kind == DECIDE_CHECK_IDLE;

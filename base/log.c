@@ -84,6 +84,20 @@ static bool has_lines(void)
 	return writer.log.len || writer.access.len;
 }
 
+/* Called and returns with the mutex held. */
+static void tell_dropped(void)
+{
+	if (writer.dropped == writer.dropped_told)
+		return;
+	char line[96];
+	int n = snprintf(line, sizeof(line), "slotgate: %llu log lines dropped\n",
+			 (unsigned long long)writer.dropped);
+	writer.dropped_told = writer.dropped;
+	pthread_mutex_unlock(&writer.mutex);
+	write_all(STDERR_FILENO, line, (size_t)n);
+	pthread_mutex_lock(&writer.mutex);
+}
+
 static void *write_lines(void *arg)
 {
 	(void)arg;
@@ -99,13 +113,7 @@ static void *write_lines(void *arg)
 		}
 		write_stream(&writer.log);
 		write_stream(&writer.access);
-		if (writer.dropped != writer.dropped_told) {
-			writer.dropped_told = writer.dropped;
-			char line[96];
-			int n = snprintf(line, sizeof(line), "slotgate: %llu log lines dropped\n",
-					 (unsigned long long)writer.dropped);
-			write_all(STDERR_FILENO, line, (size_t)n);
-		}
+		tell_dropped();
 	}
 	pthread_mutex_unlock(&writer.mutex);
 	return NULL;

@@ -83,6 +83,11 @@ int net_port(const struct net_address *a)
 	return ntohs(((const struct sockaddr_in *)(const void *)&a->sa)->sin_port);
 }
 
+bool net_is_same(const struct net_address *a, const struct net_address *b)
+{
+	return a->len == b->len && memcmp(&a->sa, &b->sa, a->len) == 0;
+}
+
 void net_format_host(const struct net_address *a, char text[NET_TEXT_BYTES])
 {
 	const void *from =

@@ -95,6 +95,8 @@ void worker_free(struct worker *w)
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->mutex);
 	pthread_join(w->thread, NULL);
+	for (struct work *job; (job = take_finished(w));)
+		job->done(job);
 	io_close(&w->bell);
 	pthread_cond_destroy(&w->wake);
 	pthread_mutex_destroy(&w->mutex);

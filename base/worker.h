@@ -17,7 +17,7 @@ struct work {
 };
 
 struct worker *worker_new(struct loop *); /* NULL: the kernel refused */
-void worker_free(struct worker *);	  /* waits for the jobs under way; no `done` any more */
+void worker_free(struct worker *);	  /* once all jobs are done */
 
 /* `work` is the caller's and stays where it is until its `done`. */
 void worker_submit(struct worker *, struct work *);

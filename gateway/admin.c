@@ -1,6 +1,7 @@
 /* The admin address. */
 #include "gateway/admin.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -64,19 +65,33 @@ static void services(struct exchange *x, const struct http_head *head)
 	str_release(&page);
 }
 
+/* One byte of a path, decoded ("%23" is '#'); returns how many bytes it took. */
+static size_t decode(const char *at, size_t len, char *byte)
+{
+	char hex[3] = {0}, *end;
+	*byte = *at;
+	if (*at != '%' || len < 3)
+		return 1;
+	memcpy(hex, at + 1, 2);
+	long value = strtol(hex, &end, 16);
+	if (*end)
+		return 1;
+	*byte = (char)value;
+	return 3;
+}
+
 static bool next_segment(struct slice *path, char *segment, size_t size)
 {
 	if (!path->len || path->at[0] != '/')
 		return false;
 	const char *start = path->at + 1, *slash = memchr(start, '/', path->len - 1);
-	size_t n = slash ? (size_t)(slash - start) : path->len - 1;
-	if (n == 0 || n >= size)
-		return false;
-	memcpy(segment, start, n);
+	size_t len = slash ? (size_t)(slash - start) : path->len - 1, n = 0;
+	for (size_t i = 0; i < len && n < size - 1; n++)
+		i += decode(start + i, len - i, &segment[n]);
 	segment[n] = '\0';
-	path->at += n + 1;
-	path->len -= n + 1;
-	return true;
+	path->at += len + 1;
+	path->len -= len + 1;
+	return n > 0 && n < size - 1;
 }
 
 /* POST /v1/services/SERVICE/pods/POD/release: an operator vouches that the pod is idle. */

@@ -51,9 +51,16 @@ static void on_slot_moved(void *owner, const struct slot *slot, enum slot_state 
 						     : b->stats.quarantined_timeout);
 }
 
+static void end_if_done(struct backend *b)
+{
+	if (b->is_retired && !b->is_ending)
+		loop_defer(b->gateway->loop, &b->retire);
+}
+
 static void on_slot_freed(void *owner, const struct slot *slot, int64_t now_us)
 {
 	struct backend *b = owner;
+	end_if_done(b);
 	if (!slot->is_pass && slot->state != SLOT_GRANTED)
 		metrics_observe(b->stats.service_time, now_us - slot->granted_us);
 }
@@ -63,6 +70,31 @@ static void on_scaling_failed(void *owner, const char *reason)
 	struct backend *b = owner;
 	(void)reason;
 	metrics_count(b->stats.scaling_failures);
+}
+
+struct search {
+	const struct backend *backend;
+	const struct net_address *address;
+	bool found;
+};
+
+static void look_for_work(void *arg, const struct pod *p)
+{
+	struct search *s = arg;
+	const struct net_address *a = activator_pod_address(s->backend->activator, p->id);
+	s->found |= p->used > 0 && a && net_is_same(a, s->address);
+}
+
+static bool is_taken(void *owner, const struct net_address *address)
+{
+	const struct backend *self = owner;
+	struct search s = {.address = address};
+	LIST_EACH(b, &self->gateway->backends, struct backend, link) {
+		s.backend = b;
+		if (b != self && b->is_retired)
+			service_each_pod(backend_service(b), look_for_work, &s);
+	}
+	return s.found;
 }
 
 static void on_probed(void *owner, bool idle_check, enum pod_answer answer)
@@ -89,6 +121,7 @@ static const struct activator_events events = {
 	.slot_freed = on_slot_freed,
 	.scaling_failed = on_scaling_failed,
 	.probed = on_probed,
+	.is_taken = is_taken,
 	.pod_freed = on_pod_freed,
 };
 
@@ -110,10 +143,23 @@ static void on_pods_gone(void *owner)
 	backend_free(owner);
 }
 
-/* All its jobs have ended: now its pods may. */
+/* Slots that are taken, also those that are in quarantine and belong to no job any more. */
+static int64_t slots_in_use(const struct backend *b)
+{
+	struct service_counts c;
+	int64_t n = 0;
+	service_count(backend_service(b), loop_now_us(b->gateway->loop), &c);
+	for (int i = 0; i < SLOT_STATES; i++)
+		n += c.slots[i];
+	return n;
+}
+
+/* All its jobs have ended, and nothing is in doubt: now its pods may end too. */
 static void on_retire(void *owner)
 {
 	struct backend *b = owner;
+	if (b->users || b->is_ending || slots_in_use(b))
+		return;
 	b->is_ending = true;
 	activator_shutdown(b->activator, on_pods_gone, b);
 }
@@ -171,8 +217,7 @@ void backend_retire(struct backend *b)
 	b->is_retired = true;
 	service_close(backend_service(b), loop_now_us(b->gateway->loop));
 	activator_changed(b->activator);
-	backend_hold(b);
-	backend_drop(b);
+	end_if_done(b);
 }
 
 /* It was taken out and put back while its jobs went on: it has not forgotten them. */
@@ -190,13 +235,13 @@ static bool revive(struct backend *b)
 
 void backend_hold(struct backend *b)
 {
-	b->jobs++;
+	b->users++;
 }
 
 void backend_drop(struct backend *b)
 {
-	if (--b->jobs == 0 && b->is_retired)
-		loop_defer(b->gateway->loop, &b->retire);
+	if (--b->users == 0)
+		end_if_done(b);
 }
 
 void backend_free(struct backend *b)

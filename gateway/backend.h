@@ -21,8 +21,8 @@ struct backend {
 	char *name;
 	bool is_retired; /* out of the configuration */
 	bool is_bound;	 /* a listener names it: it serves no other one, unless it has hosts */
-	bool is_ending;	 /* retired, and its last job has ended */
-	int64_t jobs;	 /* that have not ended */
+	bool is_ending;	 /* retired, and nothing of it is at work any more */
+	int64_t users;	 /* requests and jobs that have not ended */
 	struct task retire;
 };
 
@@ -33,7 +33,7 @@ void backend_configure(struct backend *, struct config *, const struct service_c
 /* Takes no more requests, refuses those that wait, and frees itself after its last job. */
 void backend_retire(struct backend *);
 
-/* A job has come, or ended. */
+/* A request or a job has come, or ended. */
 void backend_hold(struct backend *);
 void backend_drop(struct backend *);
 void backend_free(struct backend *);

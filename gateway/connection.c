@@ -47,7 +47,9 @@ static int64_t time_allowed_us(const struct connection *c)
 	const struct limits_config *limits = &c->gateway->config->limits;
 	switch (c->state) {
 	case CONNECTION_IDLE:
-		return limits->keep_alive_us;
+		/* A first request has as long as a head may take; 0 means no second one. */
+		return c->served && limits->keep_alive_us ? limits->keep_alive_us
+							  : limits->header_timeout_us;
 	case CONNECTION_HEAD:
 		return limits->header_timeout_us;
 	case CONNECTION_BODY:
@@ -72,6 +74,12 @@ static void move(struct connection *c, enum connection_state to)
 		timer_set(&c->timer, loop_now_us(c->gateway->loop) + allowed_us);
 	else
 		timer_clear(&c->timer);
+}
+
+void connection_made_progress(struct connection *c)
+{
+	if (c->state == CONNECTION_FLUSHING)
+		timer_set(&c->timer, loop_now_us(c->gateway->loop) + STALL_US);
 }
 
 static void give_parser_back(struct connection *c)
@@ -107,6 +115,8 @@ static void destroy(struct connection *c)
 	listener_drop(c->listener);
 	mem_free(c);
 	listeners_resume(gw);
+	if (gw->draining)
+		gateway_drain_on(gw);
 }
 
 void connection_start(struct gateway *gw, struct listener *l, int fd,
@@ -154,7 +164,8 @@ static void lose(struct connection *c, enum exchange_end why)
 	if (c->state == CONNECTION_DEAD)
 		return;
 	tell_left(c, why);
-	if (c->has_responded && !c->has_ended && c->io.fd >= 0) {
+	bool is_cut = c->has_responded && (!c->has_ended || connection_has_output(c));
+	if (is_cut && c->io.fd >= 0) {
 		/* A plain close could look like the end of an answer that runs until it. */
 		struct linger now = {.l_onoff = 1};
 		setsockopt(c->io.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
@@ -162,14 +173,25 @@ static void lose(struct connection *c, enum exchange_end why)
 	die(c);
 }
 
+static bool has_unread(const struct connection *c)
+{
+	return c->unread_start < c->unread.len;
+}
+
+static void drop_unread(struct connection *c)
+{
+	str_release(&c->unread);
+	c->unread_start = 0;
+}
+
 static void linger(struct connection *c)
 {
-	if (c->body_has_ended && c->unread_start == c->unread.len) {
+	if (c->body_has_ended && !has_unread(c)) {
 		die(c);
 		return;
 	}
 	shutdown(c->io.fd, SHUT_WR);
-	c->unread_start = c->unread.len = 0;
+	drop_unread(c);
 	move(c, CONNECTION_LINGERING);
 	read_more(c);
 }
@@ -194,7 +216,7 @@ static void reject(struct connection *c, int status, const char *reason, const c
 	give_parser_back(c);
 	stats_bad_request(c->gateway, reason);
 	move(c, CONNECTION_HELD);
-	c->keep_alive = false;
+	c->keep_alive = c->body_has_ended = false;
 	if (c->has_responded) {
 		connection_break(c, END_BAD_BODY);
 		return;
@@ -343,17 +365,18 @@ static void take(struct connection *c, const char *bytes, size_t len)
 		lose(c, END_CLIENT_LEFT);
 }
 
-/* What was read behind an earlier message comes first. */
+/* What was read behind an earlier message comes before what the socket has. */
 static void take_unread(struct connection *c)
 {
-	struct str unread = c->unread;
-	size_t start = c->unread_start;
-	if (start == unread.len)
-		return;
-	str_init(&c->unread);
-	c->unread_start = 0;
-	take(c, unread.at + start, unread.len - start);
-	str_release(&unread);
+	while (has_unread(c) && reads(c)) {
+		const char *at = c->unread.at + c->unread_start;
+		size_t len = c->unread.len - c->unread_start;
+		if (c->state == CONNECTION_TUNNEL)
+			on_body(c, at, len);
+		c->unread_start += c->state == CONNECTION_TUNNEL ? len : feed(c, at, len);
+	}
+	if (!has_unread(c))
+		drop_unread(c);
 }
 
 static void on_eof(struct connection *c)
@@ -371,7 +394,9 @@ static void on_eof(struct connection *c)
 static void read_more(struct connection *c)
 {
 	struct gateway *gw = c->gateway;
+	take_unread(c);
 	for (int i = 0; i < READS_PER_TURN; i++) {
+		c->may_have_more = true;
 		if (!reads(c) || c->is_broken)
 			return;
 		ssize_t n = recv(c->io.fd, gw->buffer, READ_BYTES, 0);
@@ -381,6 +406,7 @@ static void read_more(struct connection *c)
 			on_eof(c);
 			return;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			c->may_have_more = false;
 			return;
 		} else if (errno != EINTR) {
 			lose(c, END_CLIENT_LEFT);
@@ -417,11 +443,8 @@ static void on_io(void *owner, unsigned what)
 {
 	struct connection *c = owner;
 	c->peer_closed |= (what & IO_HANGUP) != 0;
-	if (what & IO_WRITE && c->out) {
-		if (c->state == CONNECTION_FLUSHING)
-			move(c, CONNECTION_FLUSHING); /* it takes some: the stall begins anew */
+	if (what & IO_WRITE && c->out)
 		connection_flush(c);
-	}
 	if (what & (IO_READ | IO_HANGUP)) {
 		read_more(c);
 		if (waits(c) && has_left(c))
@@ -463,9 +486,11 @@ static void finish_exchange(struct connection *c)
 		linger(c);
 		return;
 	}
+	c->served = true;
 	move(c, CONNECTION_IDLE);
-	take_unread(c);
-	read_more(c);
+	/* A client that pipelines has one request served a turn: others want theirs too. */
+	if (has_unread(c) || c->may_have_more)
+		loop_defer_to_next_turn(c->gateway->loop, &c->task);
 }
 
 /* Goes on where a callback may not: the end of a turn in which something has changed. */
@@ -488,7 +513,6 @@ static void on_task(void *owner)
 			lose(c, END_CLIENT_LEFT);
 	} else if (c->is_raw && c->state == CONNECTION_HELD) {
 		move(c, CONNECTION_TUNNEL);
-		take_unread(c);
 		read_more(c);
 	} else {
 		read_more(c);
@@ -500,7 +524,8 @@ static void on_task(void *owner)
 void connections_drain(struct gateway *gw)
 {
 	LIST_EACH(c, &gw->connections, struct connection, link)
-		if (c->state == CONNECTION_IDLE && !c->listener->is_admin)
+		if (c->state == CONNECTION_IDLE && !c->listener->is_admin && !has_unread(c) &&
+		    net_is_idle(c->io.fd))
 			die(c);
 }
 

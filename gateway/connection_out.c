@@ -110,8 +110,10 @@ void connection_flush(struct connection *c)
 		for (int i = 0; i < n; i++)
 			total += iov[i].iov_len;
 		ssize_t sent = send_some(c, iov, n);
-		if (sent > 0)
+		if (sent > 0) {
 			spool_consume(c->out, (size_t)sent);
+			connection_made_progress(c);
+		}
 		if (sent < (ssize_t)total)
 			return;
 	}

@@ -31,6 +31,8 @@ struct connection {
 	struct exchange exchange;
 	bool has_exchange;	    /* between the handler's begin and its left or delivered */
 	struct http_parser *parser; /* while a head or a body is read */
+	bool served;		    /* at least one request */
+	bool may_have_more;	    /* the socket was not read until it had nothing left */
 	struct str unread;	    /* read, but of a later message */
 	size_t unread_start;
 
@@ -59,6 +61,9 @@ void connection_flush_head(struct connection *);
 void connection_flush(struct connection *); /* the client can take more */
 bool connection_has_output(const struct connection *);
 void connection_break(struct connection *, enum exchange_end);
+
+/* The client takes some: a stall begins anew. */
+void connection_made_progress(struct connection *);
 
 /* connection.c: what the exchange's operations need of the reading side. */
 void connection_read_body(struct connection *, struct body_limits);

@@ -8,7 +8,7 @@
 #include "gateway/exchange.h"
 #include "gateway/router.h"
 
-enum { REQUEST_ID_BYTES = 65 };
+enum { REQUEST_ID_BYTES = 65, FORWARD_HEADERS_MAX = 512 };
 
 /* The client's X-Request-Id if it is a sane one, else a new one. */
 void forward_request_id(const struct http_head *, char id[REQUEST_ID_BYTES]);

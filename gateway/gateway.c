@@ -68,7 +68,6 @@ static void apply_log(const struct config *c)
 
 static void apply_limits(struct gateway *gw)
 {
-	gw->spool.directory = gw->config->spool_directory;
 	gw->spool.memory_limit_bytes = gw->config->limits.spool_memory_bytes;
 	gw->spool.disk_limit_bytes = gw->config->limits.spool_disk_bytes;
 }
@@ -177,6 +176,7 @@ static void shut_down(struct gateway *gw)
 	jobs_abort(gw);
 	gw->shutting_down = 1;
 	LIST_EACH(b, &gw->backends, struct backend, link) {
+		task_cancel(&b->retire);
 		gw->shutting_down++;
 		activator_shutdown(b->activator, on_backend_gone, gw);
 	}
@@ -186,8 +186,8 @@ static void shut_down(struct gateway *gw)
 static void on_drain_task(void *owner)
 {
 	struct gateway *gw = owner;
-	/* Also those that work for nobody: only now are their slots known to be free. */
-	if (list_is_empty(&gw->requests) && list_is_empty(&gw->job_list))
+	/* Also the jobs that work for nobody: only then are their slots known to be free. */
+	if (gw->connection_count == 0 && list_is_empty(&gw->job_list))
 		shut_down(gw);
 }
 
@@ -270,6 +270,8 @@ static bool start(struct gateway *gw)
 	    !timer_init(&gw->drain_timer, gw->loop, on_drain_timeout, gw) ||
 	    !timer_init(&gw->watch_timer, gw->loop, watch_file, gw))
 		return false;
+	/* The disk's thread reads it: it stays what it was, whatever a reload says. */
+	gw->spool.directory = gw->spool_directory = mem_must_strdup(gw->config->spool_directory);
 	stats_start(gw);
 	apply_limits(gw);
 	return watch_signals(gw) && apply_services(gw) && open_listeners(gw);
@@ -291,6 +293,7 @@ static void stop(struct gateway *gw)
 	while (gw->spare_parser_count)
 		http_parser_free(gw->spare_parsers[--gw->spare_parser_count]);
 	table_release(&gw->jobs);
+	mem_free(gw->spool_directory);
 	mem_free(gw->buffer);
 	loop_free(gw->loop);
 	config_drop(gw->config);

@@ -31,6 +31,7 @@ struct gateway {
 	const char *config_path;
 	struct worker *worker;
 	struct spool_space spool;
+	char *spool_directory;
 	struct provider_host providers;
 	struct metrics_registry *metrics;
 	struct list listeners;
@@ -57,7 +58,7 @@ struct gateway {
 /* Runs until it has drained; the process's exit status. `path` is the configuration's. */
 int gateway_run(const char *path);
 
-/* A request or a job has ended while draining. */
+/* A connection or a job has ended while draining. */
 void gateway_drain_on(struct gateway *);
 
 /* Parsers are kept for the next who reads a head: only those that read one need one. */

@@ -7,14 +7,13 @@ static const struct slice names[HEADERS] = {
 	[HEADER_CONNECTION] = SLICE("connection"),
 	[HEADER_CONTENT_LENGTH] = SLICE("content-length"),
 	[HEADER_COOKIE] = SLICE("cookie"),
-	[HEADER_DATE] = SLICE("date"),
 	[HEADER_EXPECT] = SLICE("expect"),
 	[HEADER_HOST] = SLICE("host"),
+	[HEADER_HTTP2_SETTINGS] = SLICE("http2-settings"),
 	[HEADER_KEEP_ALIVE] = SLICE("keep-alive"),
 	[HEADER_PROXY_AUTHENTICATE] = SLICE("proxy-authenticate"),
 	[HEADER_PROXY_AUTHORIZATION] = SLICE("proxy-authorization"),
 	[HEADER_PROXY_CONNECTION] = SLICE("proxy-connection"),
-	[HEADER_SERVER] = SLICE("server"),
 	[HEADER_TE] = SLICE("te"),
 	[HEADER_TRAILER] = SLICE("trailer"),
 	[HEADER_TRANSFER_ENCODING] = SLICE("transfer-encoding"),
@@ -42,6 +41,7 @@ bool header_is_hop_by_hop(enum header_id id)
 {
 	switch (id) {
 	case HEADER_CONNECTION:
+	case HEADER_HTTP2_SETTINGS:
 	case HEADER_KEEP_ALIVE:
 	case HEADER_PROXY_AUTHENTICATE:
 	case HEADER_PROXY_AUTHORIZATION:

@@ -30,6 +30,16 @@ enum job_state {
 	JOB_DONE,
 };
 
+/* What became of a job at its pod, and what that means for its slot. */
+enum job_end {
+	JOB_ANSWERED,	   /* the answer has ended */
+	JOB_NEVER_GRANTED, /* it left the queue without a slot */
+	JOB_ABANDONED,	   /* nothing was sent, and nothing will be */
+	JOB_DROPPED,	   /* beside the slots: given up, its connection is closed */
+	JOB_BROKE,	   /* the connection broke, or its answer was no HTTP: who knows */
+	JOB_FORGOTTEN,	   /* its slot has been freed without it */
+};
+
 struct job {
 	struct list link; /* on the gateway's list of those that have not ended */
 	uint64_t id;
@@ -46,23 +56,23 @@ struct job {
 	struct upstream *upstream;
 	struct http_parser *parser;
 	size_t head_sent;
-	bool has_started; /* a byte may have reached the pod */
 	bool has_sent;	  /* all of it has */
 	bool must_be_new; /* a kept connection failed it: the next is a new one */
 	bool is_head, is_safe, wants_upgrade;
 	bool answer_keeps_alive, answer_has_begun;
 	bool client_has_ended; /* a tunnel's client has closed its side */
+	bool client_is_held;   /* a tunnel's client runs ahead of the pod */
 	bool has_timed_out;
-	int64_t granted_us;
 	struct http_exchange *interrupt; /* the runtime is being told to stop */
-	bool answer_has_ended;		 /* and waits for the interrupt to be over */
-	struct task task;		 /* goes on reading in the next turn; frees when done */
+	enum job_end end;		 /* how it ended, while the interrupt is under way */
+	const char *end_kind;
+	struct task task; /* goes on reading in the next turn; frees when done */
 };
 
 /* NULL: no memory. */
 struct job *job_new(struct backend *, struct request *, enum ticket_kind);
 
-/* A piece of the body; false: it cannot be kept (spool_error says why). */
+/* A piece of the body. An error: it cannot be kept. */
 enum spool_error job_add_body(struct job *, const char *bytes, size_t len);
 
 /* Body and head are complete: it joins the queue. */
@@ -79,7 +89,7 @@ void jobs_abort(struct gateway *);
 /* Its client has left, or has been answered without it. */
 void job_leave(struct job *);
 
-/* A tunnel's client: bytes, and its end. */
+/* In JOB_TUNNEL: the client's bytes, and its end. */
 void job_tunnel_write(struct job *, const char *bytes, size_t len);
 void job_tunnel_end(struct job *);
 

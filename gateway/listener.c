@@ -12,7 +12,7 @@
 #include "gateway/connection.h"
 #include "gateway/stats.h"
 
-enum { ACCEPTS_PER_TURN = 64 };
+enum { ACCEPTS_PER_TURN = 64, BACKLOG_MAX = 4096 };
 
 static const int64_t PAUSE_US = 100 * US_PER_MS;
 
@@ -54,10 +54,11 @@ static void turn_away(struct listener *l, int fd)
 	close(fd);
 }
 
-static void accept_some(struct listener *l)
+/* Up to so many; whether there may be more. */
+static bool accept_some(struct listener *l, int most)
 {
 	struct gateway *gw = l->gateway;
-	for (int i = 0; i < ACCEPTS_PER_TURN && l->io.fd >= 0; i++) {
+	for (int i = 0; i < most && l->io.fd >= 0; i++) {
 		struct net_address peer;
 		int fd = net_accept(l->io.fd, &peer);
 		if (fd >= 0 && is_one_too_many(l)) {
@@ -69,20 +70,26 @@ static void accept_some(struct listener *l)
 			continue;
 		}
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
-			return;
+			return false;
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 			pause_accepting(l, strerror(errno));
-			return;
+			return false;
 		}
 		/* The others concern only the connection that was to be accepted. */
 	}
-	loop_defer_to_next_turn(gw->loop, &l->retry);
+	return true;
+}
+
+static void accept_this_turn(struct listener *l)
+{
+	if (accept_some(l, ACCEPTS_PER_TURN))
+		loop_defer_to_next_turn(l->gateway->loop, &l->retry);
 }
 
 static void on_io(void *owner, unsigned what)
 {
 	(void)what;
-	accept_some(owner);
+	accept_this_turn(owner);
 }
 
 static void on_retry(void *owner)
@@ -91,7 +98,7 @@ static void on_retry(void *owner)
 	if (l->io.fd < 0)
 		return;
 	l->gateway->accept_paused = false;
-	accept_some(l);
+	accept_this_turn(l);
 }
 
 void listeners_resume(struct gateway *gw)
@@ -132,6 +139,7 @@ struct listener *listener_open(struct gateway *gw, const struct listener_config 
 	if (fd < 0 || !timer_init(&l->pause, gw->loop, on_retry, l) ||
 	    !io_open(&l->io, gw->loop, fd, on_io, l)) {
 		log_error("cannot listen on %s: %s", c->address, strerror(errno));
+		timer_release(&l->pause);
 		listener_drop(l);
 		return NULL;
 	}
@@ -144,6 +152,7 @@ struct listener *listener_open(struct gateway *gw, const struct listener_config 
 
 void listener_close(struct listener *l)
 {
+	accept_some(l, BACKLOG_MAX);
 	list_remove(&l->link);
 	task_cancel(&l->retry);
 	timer_release(&l->pause);

@@ -36,7 +36,7 @@ struct listener_config;
 struct listener *listener_open(struct gateway *, const struct listener_config *,
 			       const struct exchange_handler *, bool is_admin);
 
-/* Accepts no more; its connections go on. */
+/* Takes those that have connected already, then accepts no more; its connections go on. */
 void listener_close(struct listener *);
 void listener_drop(struct listener *);
 

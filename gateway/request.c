@@ -13,8 +13,6 @@
 #include "gateway/reply.h"
 #include "gateway/router.h"
 
-enum { ANSWER_HEADERS_MAX = 256 };
-
 static int64_t now_of(const struct request *r)
 {
 	return loop_now_us(r->gateway->loop);
@@ -53,7 +51,6 @@ static void count_ended(const struct request *r, int64_t now_us)
 
 static void request_finish(struct request *r, enum outcome outcome)
 {
-	struct gateway *gw = r->gateway;
 	int64_t now_us = now_of(r);
 	if (outcome != OUTCOME_OK)
 		r->outcome = outcome;
@@ -68,8 +65,6 @@ static void request_finish(struct request *r, enum outcome outcome)
 	mem_free(r->sticky_cookie);
 	list_remove(&r->link);
 	mem_free(r);
-	if (gw->draining)
-		gateway_drain_on(gw);
 }
 
 /* --- answers of our own ---------------------------------------------------------------------- */
@@ -149,11 +144,9 @@ static struct request *request_new(struct gateway *gw, struct exchange *x,
 	list_push_back(&gw->requests, &r->link);
 	r->gateway = gw;
 	r->exchange = x;
-	r->config = config_hold(gw->config);
 	r->begun_us = x->begun_us;
 	r->route = "none";
 	r->is_head = slice_is(head->method, "HEAD");
-	r->wants_upgrade = head->wants_upgrade;
 	copy(r->method, sizeof(r->method), head->method);
 	copy(r->target, sizeof(r->target), head->target);
 	forward_request_id(head, r->id);
@@ -194,6 +187,13 @@ static void follow_cookie(struct request *r, const struct http_head *head, struc
 		t->prefer_pod = p->id;
 }
 
+/* No other upgrade: behind h2c, say, requests would pass that nobody has looked at. */
+static bool wants_websocket(const struct http_head *head)
+{
+	struct slice to = http_find(head, HEADER_UPGRADE);
+	return head->wants_upgrade && head->minor == 1 && to.at && slice_is_nocase(to, "websocket");
+}
+
 static struct job *make_job(struct request *r, const struct route *route,
 			    const struct http_head *head)
 {
@@ -208,7 +208,7 @@ static struct job *make_job(struct request *r, const struct route *route,
 	j->is_safe =
 		r->is_head || slice_is(head->method, "GET") || slice_is(head->method, "OPTIONS");
 	/* A job with a slot is answered, not tunnelled. */
-	j->wants_upgrade = r->wants_upgrade && kind == TICKET_PASS && !head->has_body;
+	j->wants_upgrade = kind == TICKET_PASS && !head->has_body && wants_websocket(head);
 	j->ticket.freed_by_idle = pattern && pattern->freed_by_idle;
 	if (kind == TICKET_PASS)
 		follow_cookie(r, head, &j->ticket);
@@ -266,8 +266,10 @@ static void begin(struct exchange *x, const struct http_head *head)
 	}
 	struct route route = router_find(gw, x, head);
 	r->backend = route.backend;
-	if (r->backend)
+	if (r->backend) {
 		backend_hold(r->backend);
+		r->config = config_hold(r->backend->holding);
+	}
 	if (route.kind != ROUTE_SLOT && route.kind != ROUTE_PASS) {
 		refuse_route(r, &route);
 		return;
@@ -375,6 +377,8 @@ void request_failed(struct request *r, enum outcome outcome, int status, const c
 	answer_problem(r, status, reason, detail, status == 503 ? US_PER_S : 0);
 }
 
+enum { OWN_HEADERS = 2 };
+
 /* --- answer ---------------------------------------------------------------------------------- */
 
 static size_t add_own_headers(struct request *r, const struct http_head *head,
@@ -399,9 +403,9 @@ static size_t add_own_headers(struct request *r, const struct http_head *head,
 
 void request_answer_head(struct request *r, const struct http_head *head)
 {
-	struct http_header headers[ANSWER_HEADERS_MAX];
+	struct http_header headers[FORWARD_HEADERS_MAX + OWN_HEADERS];
 	bool is_upgrade = head->status == 101;
-	size_t n = forward_answer_headers(head, headers, ANSWER_HEADERS_MAX - 2, is_upgrade);
+	size_t n = forward_answer_headers(head, headers, FORWARD_HEADERS_MAX, is_upgrade);
 	n = add_own_headers(r, head, headers, n);
 	r->status = head->status;
 	r->first_byte_us = now_of(r);

@@ -31,13 +31,13 @@ struct request {
 	struct list link;
 	struct gateway *gateway;
 	struct exchange *exchange;
-	struct config *config; /* that it began with */
+	struct config *config; /* that its backend had then: `route` points into it */
 	struct backend *backend;
 	struct job *job;   /* NULL: none yet, or no more */
 	const char *route; /* the pattern it matched, or what else it was */
 	char id[REQUEST_ID_BYTES];
 	char method[REQUEST_METHOD_BYTES], target[REQUEST_TARGET_BYTES], pod[REQUEST_POD_BYTES];
-	bool is_head, wants_upgrade;
+	bool is_head;
 	bool takes_slot; /* else it passes beside the slots */
 	bool has_responded;
 	int status; /* of the answer; 0: none */
@@ -53,7 +53,7 @@ struct request {
 /* The handler of the listeners that serve clients. */
 extern const struct exchange_handler request_handler;
 
-/* What the job tells; each says whether the request is still attached afterwards. */
+/* What the job tells. After refused, failed and answer_end it is the job of this request no more. */
 void request_granted(struct request *, const struct pod *);
 void request_requeued(struct request *);
 void request_refused(struct request *, enum refusal, int64_t retry_after_us);

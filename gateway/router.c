@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "gateway/gateway.h"
 
@@ -18,7 +19,7 @@ static bool split_target(struct slice target, struct slice *host, struct slice *
 	}
 	for (size_t i = 0; i < 2; i++) {
 		size_t n = strlen(schemes[i]);
-		if (!slice_starts(target, schemes[i]))
+		if (target.len < n || strncasecmp(target.at, schemes[i], n) != 0)
 			continue;
 		struct slice rest = {target.at + n, target.len - n};
 		const char *slash = memchr(rest.at, '/', rest.len);

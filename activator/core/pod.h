@@ -58,6 +58,7 @@ struct slot {
 	bool is_pass;
 	bool is_exclusive;
 	bool freed_by_idle;
+	bool is_interrupted;   /* the runtime is being told to stop it */
 	bool connection_broke; /* nothing more will be heard of it from the pod */
 };
 
@@ -76,6 +77,7 @@ struct pod {
 	int64_t used;			  /* places taken by the slots below */
 	int64_t slot_counts[SLOT_STATES]; /* without passes */
 	int64_t passes;			  /* pass-through requests in flight */
+	int interrupts;			  /* calls under way that stop what it works on */
 	struct list slots[SLOT_STATES];
 	uint64_t reserved_for; /* the exclusive ticket that this pod runs empty for; 0 = none */
 

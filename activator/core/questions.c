@@ -192,7 +192,7 @@ static void on_refused(struct service *s, struct pod *p, int64_t now_us)
 
 static void on_idle_answer(struct service *s, struct pod *p, bool is_idle, int64_t now_us)
 {
-	p->idle_answers = is_idle ? p->idle_answers + 1 : 0;
+	p->idle_answers = is_idle && !p->interrupts ? p->idle_answers + 1 : 0;
 	if (p->idle_answers >= s->config->idle.success_threshold)
 		pod_is_known_idle(s, p, now_us);
 	else

@@ -152,6 +152,7 @@ void slot_free(struct service *s, struct slot *slot, bool forget, int64_t now_us
 	count_slot(s, slot, -1);
 	use_places(s, p, -slot->weight);
 	p->passes -= slot->is_pass;
+	p->interrupts -= slot->is_interrupted;
 	s->passes -= slot->is_pass;
 	table_remove(&s->slot_ids, slot->id);
 	s->observer->slot_freed(s->observer_arg, slot, now_us);
@@ -395,6 +396,31 @@ void service_broken(struct service *s, uint64_t grant, const char *kind, int64_t
 		return;
 	slot->connection_broke = true;
 	quarantine(s, slot, kind, now_us);
+}
+
+void service_dropped(struct service *s, uint64_t grant, const char *kind, int64_t now_us)
+{
+	struct slot *slot = slot_get(s, grant);
+	if (!slot || !slot->is_pass)
+		return;
+	struct pod *p = slot->pod;
+	slot_free(s, slot, false, now_us);
+	if (kind)
+		pod_fail(s, p, kind, now_us);
+	else
+		pod_settle(s, p, now_us);
+	scale_apply(s, now_us);
+}
+
+void service_interrupting(struct service *s, uint64_t grant, bool begun, int64_t now_us)
+{
+	struct slot *slot = slot_get(s, grant);
+	if (!slot || slot->is_interrupted == begun)
+		return;
+	slot->is_interrupted = begun;
+	slot->pod->interrupts += begun ? 1 : -1;
+	if (!begun)
+		pod_doubt(s, slot->pod, now_us); /* answers from before do not count */
 }
 
 void service_finished(struct service *s, uint64_t grant, int64_t now_us)

@@ -72,6 +72,13 @@ void service_timed_out(struct service *, uint64_t grant, int64_t now_us);
 /* The connection broke after the start, or carried garbage: nobody knows if the pod goes on. */
 void service_broken(struct service *, uint64_t grant, const char *kind, int64_t now_us);
 
+/* A request beside the slots has been given up: `kind` names the pod's failure, NULL: it has none. */
+void service_dropped(struct service *, uint64_t grant, const char *kind, int64_t now_us);
+
+/* The runtime is being told to stop what it works on, or that call is over. Until then, and until
+ * idle answers that were asked for later, the slot is not free: the call could hit the next job. */
+void service_interrupting(struct service *, uint64_t grant, bool begun, int64_t now_us);
+
 /* The answer has ended: the slot is free, unless its pattern leaves that to the idle check. */
 void service_finished(struct service *, uint64_t grant, int64_t now_us);
 

@@ -1,6 +1,7 @@
 """The admin address: health, readiness, the live state, and an operator's word."""
 import pytest
 
+from harness.client import Client
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,6 @@ def test_the_admin_is_not_reachable_from_the_listeners(front, pod):
 @pytest.mark.parametrize("data", [b"\x16\x03\x01\0\r\n\r\n", b"GET /metrics\r\n\r\n",
                                   b"GET /" + b"x" * 200_000])
 def test_garbage_to_the_admin_does_no_harm(front, data):
-    from harness.client import Client
     with Client(front.admin_address) as client:
         try:
             client.send(data)

@@ -94,6 +94,21 @@ def test_chunk_extensions_and_trailers_are_harmless(front, pod):
         assert client.read_response().status == 200
 
 
+def test_requests_cut_in_two_at_any_place(front):
+    """A chunked one with all that chunks may have, and another behind it."""
+    data = (b"POST /first HTTP/1.1\r\nHost: g\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b'3;q="a;b"\r\nabc\r\n00A\r\n0123456789\r\n0\r\nX-Trailer: 1\r\n\r\n'
+            b"PUT /second HTTP/1.1\r\nHost: g\r\nContent-Length: 2\r\n\r\nok")
+    with front.client() as client:
+        for cut in range(1, len(data)):
+            client.send(data[:cut])
+            assert front.get("/barrier").status == 200  # by now the first piece has been read
+            client.send(data[cut:])
+            first, second = client.read_response().json(), client.read_response().json()
+            assert (first["target"], first["length"]) == ("/first", 13), cut
+            assert (second["target"], second["length"]) == ("/second", 2), cut
+
+
 def test_a_chunked_body_has_one_framing_at_the_pod(front, pod):
     with front.client() as client:
         client.send(client.head("POST", "/job", [("Transfer-Encoding", "chunked")]))

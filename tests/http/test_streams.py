@@ -2,6 +2,7 @@
 import pytest
 
 from harness.client import Broken
+from harness.demo import start_demo_pod
 from harness.websocket import BINARY, PING, PONG, TEXT, WebSocket, accept_key
 
 
@@ -180,7 +181,6 @@ def test_bytes_sent_right_behind_the_handshake_are_not_lost(front, pod):
 
 @pytest.fixture(scope="module")
 def demo_front(shared_gateway, tmp_path_factory):
-    from harness.demo import start_demo_pod
     pod = start_demo_pod(tmp_path_factory.mktemp("demo"), "pod", "--service-time", "10ms")
     yield shared_gateway(pod, slots=["POST /sdapi/v1/txt2img"])
     pod.kill()

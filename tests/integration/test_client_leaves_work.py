@@ -55,7 +55,7 @@ def test_a_client_that_leaves_its_streaming_answer(gateway, pod):
 
 
 def test_a_client_that_leaves_before_all_of_its_body_is_at_the_pod(gateway, pod):
-    """The head has arrived, and the pod may be at work: the rest is sent, and the answer awaited."""
+    """The head has arrived, the pod may be at work: the rest is sent, the answer awaited."""
     front = gateway(pod)
     body = b"x" * (16 << 20)
     at_its_head = []

@@ -116,6 +116,19 @@ def test_a_second_signal_ends_it_now(gateway, pod, second):
     assert front.wait() == 0
 
 
+def test_told_to_stop_now_amid_writing_to_the_disk(gateway, pod):
+    """What the disk's thread still has in hand must not be lost track of (the leak check tells)."""
+    front = gateway(pod, body={"memory": 0})
+    clients = [front.client() for _ in range(8)]
+    with front.paused():
+        for client in clients:
+            client.send(client.head("POST", "/job", [("Content-Length", 8 << 20)]))
+            client.send_what_fits(b"x" * (4 << 20))
+    front.terminate()
+    front.terminate(signal.SIGINT)
+    assert front.wait() == 0
+
+
 def test_sigint_drains_like_sigterm(gateway, pod):
     front = gateway(pod, top={"drainTimeout": "30s"})
     client = front.open_post("/job")

@@ -1,4 +1,4 @@
-"""Promises 2 and 6: no slot idles while somebody waits, nobody is overtaken, and every wait ends."""
+"""Promises 2 and 6: no slot idles while one waits, nobody is overtaken, every wait ends."""
 import pytest
 
 from harness.wait import wait_until
@@ -152,7 +152,7 @@ def test_a_wait_for_the_first_pod_ends(gateway, pods):
 
 
 def test_retry_after_is_computed(gateway, pod):
-    """From jobs of 1.5 s each: the queue moves in about as many seconds."""
+    """Of what is known before any job has ended: some seconds, not an hour."""
     front = gateway(pod, queue={"maxRequests": 1})
     (holder,), (job,) = hold(front, pod)
     line_up(front, 1)

@@ -97,7 +97,7 @@ def test_with_nobody_to_connect_to_it_is_told_after_some_tries(gateway, pods):
 
 
 def test_it_keeps_its_place_in_the_queue(gateway, pods):
-    """The first waiter is granted a pod that turns out to be dead: it is still before the second."""
+    """The first waiter is granted a pod that turns out to be dead: it is still the first."""
     dying, living = pods(2)
     front = gateway(dying, living)
     holders = [front.open_post(f"/job/holder-{i}") for i in range(2)]

@@ -1,4 +1,4 @@
-"""Promise 1: a timeout ends the request, not the job. Three ways out of the doubt, and no others."""
+"""Promise 1: a timeout ends the request, not the job. Three ways out of the doubt, no others."""
 import pytest
 
 from harness.pod import read_body
@@ -81,7 +81,7 @@ def test_an_operator_frees_the_slot(gateway, pod):
 
 
 def test_a_job_that_was_half_sent_when_its_time_was_up_can_never_begin(gateway, pods):
-    """The pod is idle, and says so; were it to get the rest later, it would begin beside another."""
+    """The pod is idle, and says so; were it to get the rest, it would begin beside another."""
     pod = pods(capacity=2)
     front = gateway(pod, timeouts=QUICK, idle=IDLE)
     at_its_head = []

@@ -200,8 +200,8 @@ static void add_record(struct buf *out, const struct audit_record *record)
 	add_time(out, "startMicros", record->started_us);
 	add_time(out, "endMicros", record->ended_us);
 	buf_printf(out, "\"interrupted\":%s,\"aborted\":%s}",
-	           record->interrupted ? "true" : "false",
-	           record->outcome == AUDIT_ABORTED ? "true" : "false");
+		   record->interrupted ? "true" : "false",
+		   record->outcome == AUDIT_ABORTED ? "true" : "false");
 }
 
 void audit_json(struct audit *a, struct buf *out)
@@ -231,7 +231,7 @@ void audit_json(struct audit *a, struct buf *out)
 	buf_puts(out, "\"requests\":[");
 	for (uint64_t i = 1; i <= AUDIT_RECORDS; i++) { /* the oldest first */
 		const struct audit_record *record =
-		        &a->records[(a->last_number + i) % AUDIT_RECORDS];
+			&a->records[(a->last_number + i) % AUDIT_RECORDS];
 
 		if (!record->number)
 			continue;

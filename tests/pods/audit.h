@@ -28,7 +28,7 @@ enum audit_state { AUDIT_NONE, AUDIT_ARRIVED, AUDIT_STARTED, AUDIT_ENDED };
 
 struct audit_record {
 	uint64_t number; /* 0 = an unused place */
-	char id[80];     /* the X-Request-Id, cut to fit */
+	char id[80];	 /* the X-Request-Id, cut to fit */
 	char path[80];
 	uint64_t arrived_us, started_us, ended_us; /* monotonic; 0 = not yet */
 	enum audit_outcome outcome;
@@ -46,14 +46,14 @@ struct audit_job {
 struct audit {
 	pthread_mutex_t mutex;
 	pthread_mutex_t file_mutex; /* one writer of the file at a time, each with a newer state */
-	const char *file;           /* NULL = none */
+	const char *file;	    /* NULL = none */
 
 	uint64_t last_number;
 	uint64_t working, waiting, holding; /* as of now; a reset leaves them */
 	uint64_t arrived, started, interrupted;
 	uint64_t ended[AUDIT_BROKEN + 1]; /* by outcome */
 	uint64_t highest_simultaneous, highest_holding;
-	uint64_t connections;    /* accepted on the main port */
+	uint64_t connections;	 /* accepted on the main port */
 	uint64_t other_requests; /* on the main port, outside the GPU routes */
 	uint64_t first_request_us, first_request_wall_us;
 	uint64_t ready_us, ready_wall_us;

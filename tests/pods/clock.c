@@ -24,7 +24,7 @@ uint64_t clock_wall_us(void)
 struct timespec clock_timespec(uint64_t us)
 {
 	return (struct timespec){.tv_sec = (time_t)(us / 1000000),
-	                         .tv_nsec = (long)(us % 1000000) * 1000};
+				 .tv_nsec = (long)(us % 1000000) * 1000};
 }
 
 void clock_sleep_us(uint64_t us)

@@ -42,7 +42,7 @@ static void serve_all(struct pod *pod, int fd, int stop_fd, serve_one serve)
 }
 
 static bool serve_audit_request(struct pod *pod, struct http_conn *conn,
-                                struct http_request *request)
+				struct http_request *request)
 {
 	struct http_reply reply = {.status = 200, .content_type = "application/json"};
 	int status;
@@ -53,7 +53,7 @@ static bool serve_audit_request(struct pod *pod, struct http_conn *conn,
 	if (strcmp(request->path, "/audit") == 0 && strcmp(request->method, "GET") == 0) {
 		audit_json(&pod->audit, &reply.body);
 	} else if (strcmp(request->path, "/audit/reset") == 0 &&
-	           strcmp(request->method, "POST") == 0) {
+		   strcmp(request->method, "POST") == 0) {
 		audit_reset(&pod->audit);
 		buf_puts(&reply.body, "{}\n");
 	} else {

@@ -32,7 +32,7 @@
 #include "pod.h"
 
 #define STACK_SIZE (512 * 1024)
-#define BACKLOG 2048 /* uvicorn's */
+#define BACKLOG	   2048 /* uvicorn's */
 
 struct listener {
 	struct pod *pod;
@@ -108,7 +108,7 @@ static bool start_thread(void *(*run)(void *), void *arg)
 static void refuse(struct listener *l, int fd)
 {
 	static const char full[] = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n"
-	                           "connection: close\r\n\r\n";
+				   "connection: close\r\n\r\n";
 
 	if (send(fd, full, sizeof(full) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		perror("demo-pod: refusing a connection");
@@ -140,7 +140,7 @@ static void *accept_loop(void *arg)
 {
 	struct listener *l = arg;
 	struct pollfd p[2] = {{.fd = l->fd, .events = POLLIN},
-	                      {.fd = l->stop_fd, .events = POLLIN}};
+			      {.fd = l->stop_fd, .events = POLLIN}};
 
 	for (;;) {
 		int fd;
@@ -268,10 +268,9 @@ int main(int argc, char **argv)
 	listener = (struct listener){.pod = &pod, .stop_fd = pod.stop_fd, .serve = pod_serve};
 	listener.fd = bind_port(pod.options.host, pod.options.port);
 	if (pod.options.audit_port >= 0) {
-		audit_listener = (struct listener){
-		        .pod = &pod, .stop_fd = -1, .serve = pod_serve_audit};
-		audit_listener.fd =
-		        bind_port(pod.options.host, (uint64_t)pod.options.audit_port);
+		audit_listener =
+			(struct listener){.pod = &pod, .stop_fd = -1, .serve = pod_serve_audit};
+		audit_listener.fd = bind_port(pod.options.host, (uint64_t)pod.options.audit_port);
 		listener_start(&audit_listener, "audit");
 	}
 	status = live(&pod, &listener, &signals);

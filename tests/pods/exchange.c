@@ -8,7 +8,7 @@
 #include "clock.h"
 
 #define STREAM_INTERVAL_US 20000
-#define CRASH_STATUS 139
+#define CRASH_STATUS	   139
 
 void exchange_detail(struct exchange *x, int status, const char *detail)
 {
@@ -20,7 +20,7 @@ void exchange_detail(struct exchange *x, int status, const char *detail)
 }
 
 void exchange_error(struct exchange *x, int status, const char *type, const char *detail,
-                    const char *errors)
+		    const char *errors)
 {
 	struct buf *out = &x->reply.body;
 
@@ -157,7 +157,7 @@ static void deliver(struct exchange *x)
 	bool ok;
 
 	snprintf(x->process_time, sizeof(x->process_time), "x-process-time: %.4f\r\n",
-	         (double)(clock_mono_us() - x->began_us) / 1e6);
+		 (double)(clock_mono_us() - x->began_us) / 1e6);
 	x->reply.extra_headers = x->process_time;
 	if (x->fault.status && x->reply.status == 200) {
 		x->reply.content_type = "application/json";
@@ -189,8 +189,8 @@ static void finish_stream(struct exchange *x)
 /* The answer is ready, or there is to be none. */
 static void finish(struct exchange *x)
 {
-	bool silent = x->fault.kind == FAULT_NO_ANSWER ||
-	              (x->fault.kind == FAULT_HANG && !is_counted(x));
+	bool silent =
+		x->fault.kind == FAULT_NO_ANSWER || (x->fault.kind == FAULT_HANG && !is_counted(x));
 
 	if (is_counted(x) && x->fault.stream_chunks && x->fault.kind != FAULT_EARLY_RESPONSE) {
 		finish_stream(x);
@@ -215,7 +215,7 @@ static void run(struct exchange *x)
 
 	if (x->kind == ROUTE_GPU || x->kind == ROUTE_UNLOCKED)
 		audit_arrived(&pod->audit, &x->audit_job, http_header(x->request, "x-request-id"),
-		              x->request->path);
+			      x->request->path);
 	else
 		audit_other_request(&pod->audit);
 	if (x->kind == ROUTE_UNLOCKED) /* they move weights */
@@ -329,10 +329,10 @@ static void serve(struct exchange *x)
 bool exchange_serve(struct pod *pod, struct http_conn *conn, struct http_request *request)
 {
 	struct exchange x = {.pod = pod,
-	                     .conn = conn,
-	                     .request = request,
-	                     .began_us = clock_mono_us(),
-	                     .reply = {.status = 200, .content_type = "application/json"}};
+			     .conn = conn,
+			     .request = request,
+			     .began_us = clock_mono_us(),
+			     .reply = {.status = 200, .content_type = "application/json"}};
 
 	serve(&x);
 	buf_release(&x.reply.body);

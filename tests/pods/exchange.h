@@ -18,11 +18,11 @@
 #include "pod.h"
 
 enum route_kind {
-	ROUTE_ASYNC,    /* answered on the event loop: never waits, not even for the thread pool */
-	ROUTE_SYNC,     /* a synchronous handler: needs one of the pool's threads */
-	ROUTE_GPU,      /* and then the queue lock */
+	ROUTE_ASYNC,	/* answered on the event loop: never waits, not even for the thread pool */
+	ROUTE_SYNC,	/* a synchronous handler: needs one of the pool's threads */
+	ROUTE_GPU,	/* and then the queue lock */
 	ROUTE_UNLOCKED, /* GPU work that A1111 forgot to lock: must never be beside a job */
-	ROUTE_UPGRADE,  /* takes the connection over: WebSocket, SSE */
+	ROUTE_UPGRADE,	/* takes the connection over: WebSocket, SSE */
 };
 
 struct exchange;
@@ -68,7 +68,7 @@ bool exchange_serve(struct pod *pod, struct http_conn *conn, struct http_request
 /* FastAPI's {"detail": ...} and A1111's {"error", "detail", "body", "errors"}. */
 void exchange_detail(struct exchange *x, int status, const char *detail);
 void exchange_error(struct exchange *x, int status, const char *type, const char *detail,
-                    const char *errors);
+		    const char *errors);
 /* FastAPI's schema error; `field` is JSON (a quoted name, or an offset into the body) or NULL. */
 void exchange_invalid(struct exchange *x, const char *field, const char *message, const char *type);
 

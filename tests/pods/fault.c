@@ -11,46 +11,46 @@
 #define CRASH_STATUS 139 /* what a shell shows for a segmentation fault */
 
 const char fault_help[] =
-        "Request headers, for tests:\n"
-        "  X-Demo-Time: TIME         this job's service time (0s = none)\n"
-        "  X-Demo-Fault-After: TIME  how long into the job the connection fault strikes (0s)\n"
-        "  X-Demo-Fault: LIST        comma-separated; at most one of the connection faults:\n"
-        "    close-before-headers    close, with nothing answered\n"
-        "    close-mid-headers       close in the middle of the answer's head\n"
-        "    close-mid-body          close after half of the announced body\n"
-        "    reset                   TCP reset\n"
-        "    garbage                 answer bytes that are not HTTP, then close\n"
-        "                            (after each of these five the GPU goes on computing to the\n"
-        "                            job's end, and the audit counts the job as working)\n"
-        "    hang                    the job computes until POST interrupt; not even SIGTERM\n"
-        "                            ends it\n"
-        "    no-answer               the job ends in time, the answer never comes; holds the\n"
-        "                            connection until the client leaves or the pod stops\n"
-        "    crash                   the process exits at once with 139\n"
-        "    early-response          answer on the request's head, without reading its body and\n"
-        "                            without computing, then close\n"
-        "  and any of these, about how the answer is written:\n"
-        "    status=NNN              the job computes, then answers this error\n"
-        "    chunked                 chunked framing\n"
-        "    until-close             neither length nor chunks: the close ends the body\n"
-        "    slow-body=N             the body at N bytes per second (the GPU is free, the request\n"
-        "                            still counts)\n"
-        "    stream=N                instead of computing: N chunks of text/event-stream, one\n"
-        "                            each 20ms, the GPU held until the last\n";
+	"Request headers, for tests:\n"
+	"  X-Demo-Time: TIME         this job's service time (0s = none)\n"
+	"  X-Demo-Fault-After: TIME  how long into the job the connection fault strikes (0s)\n"
+	"  X-Demo-Fault: LIST        comma-separated; at most one of the connection faults:\n"
+	"    close-before-headers    close, with nothing answered\n"
+	"    close-mid-headers       close in the middle of the answer's head\n"
+	"    close-mid-body          close after half of the announced body\n"
+	"    reset                   TCP reset\n"
+	"    garbage                 answer bytes that are not HTTP, then close\n"
+	"                            (after each of these five the GPU goes on computing to the\n"
+	"                            job's end, and the audit counts the job as working)\n"
+	"    hang                    the job computes until POST interrupt; not even SIGTERM\n"
+	"                            ends it\n"
+	"    no-answer               the job ends in time, the answer never comes; holds the\n"
+	"                            connection until the client leaves or the pod stops\n"
+	"    crash                   the process exits at once with 139\n"
+	"    early-response          answer on the request's head, without reading its body and\n"
+	"                            without computing, then close\n"
+	"  and any of these, about how the answer is written:\n"
+	"    status=NNN              the job computes, then answers this error\n"
+	"    chunked                 chunked framing\n"
+	"    until-close             neither length nor chunks: the close ends the body\n"
+	"    slow-body=N             the body at N bytes per second (the GPU is free, the request\n"
+	"                            still counts)\n"
+	"    stream=N                instead of computing: N chunks of text/event-stream, one\n"
+	"                            each 20ms, the GPU held until the last\n";
 
 static const struct {
 	const char *name;
 	enum fault_kind kind;
 } kinds[] = {
-        {"close-before-headers", FAULT_CLOSE_BEFORE_HEADERS},
-        {"close-mid-headers", FAULT_CLOSE_MID_HEADERS},
-        {"close-mid-body", FAULT_CLOSE_MID_BODY},
-        {"reset", FAULT_RESET},
-        {"garbage", FAULT_GARBAGE},
-        {"hang", FAULT_HANG},
-        {"no-answer", FAULT_NO_ANSWER},
-        {"crash", FAULT_CRASH},
-        {"early-response", FAULT_EARLY_RESPONSE},
+	{"close-before-headers", FAULT_CLOSE_BEFORE_HEADERS},
+	{"close-mid-headers", FAULT_CLOSE_MID_HEADERS},
+	{"close-mid-body", FAULT_CLOSE_MID_BODY},
+	{"reset", FAULT_RESET},
+	{"garbage", FAULT_GARBAGE},
+	{"hang", FAULT_HANG},
+	{"no-answer", FAULT_NO_ANSWER},
+	{"crash", FAULT_CRASH},
+	{"early-response", FAULT_EARLY_RESPONSE},
 };
 
 /* The number in "name=123" if `word` is that, else 0. */
@@ -111,7 +111,7 @@ static bool parse_list(struct fault *f, const char *list, struct buf *problem)
 }
 
 static bool parse_time(const struct http_request *r, const char *name, bool *present, uint64_t *us,
-                       struct buf *problem)
+		       struct buf *problem)
 {
 	const char *text = http_header(r, name);
 
@@ -134,7 +134,7 @@ bool fault_parse(struct fault *f, const struct http_request *r, struct buf *prob
 }
 
 void fault_strike(const struct fault *f, struct http_conn *c, const struct http_request *r,
-                  const struct http_reply *reply)
+		  const struct http_reply *reply)
 {
 	static const char garbage[] = "\x16\x03\x01 this is not HTTP\r\n\r\n";
 	struct buf bytes;

@@ -47,6 +47,6 @@ bool fault_parse(struct fault *f, const struct http_request *r, struct buf *prob
  * the head and body of which a part is written. FAULT_CRASH does not return.
  */
 void fault_strike(const struct fault *f, struct http_conn *c, const struct http_request *r,
-                  const struct http_reply *reply);
+		  const struct http_reply *reply);
 
 #endif

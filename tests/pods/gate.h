@@ -17,7 +17,7 @@ struct gate {
 	pthread_cond_t moved;
 	uint32_t capacity;
 	uint64_t drawn; /* tickets handed out: the next one's number */
-	uint64_t left;  /* holders that have gone again */
+	uint64_t left;	/* holders that have gone again */
 };
 
 void gate_init(struct gate *g, uint32_t capacity);

@@ -10,7 +10,7 @@
 #include "png.h"
 
 /* What one answer may hold, however much is asked for. */
-#define SIDE_MAX 2048
+#define SIDE_MAX   2048
 #define IMAGES_MAX 64
 #define PIXELS_MAX (UINT64_C(20) << 20)
 
@@ -19,11 +19,11 @@ static const struct {
 	uint32_t fallback, min, max;
 	size_t offset;
 } counts[] = {
-        {"steps", 50, 1, 10000, offsetof(struct generation, steps)},
-        {"width", 512, 1, 65536, offsetof(struct generation, width)},
-        {"height", 512, 1, 65536, offsetof(struct generation, height)},
-        {"batch_size", 1, 1, 10000, offsetof(struct generation, batch_size)},
-        {"n_iter", 1, 1, 10000, offsetof(struct generation, n_iter)},
+	{"steps", 50, 1, 10000, offsetof(struct generation, steps)},
+	{"width", 512, 1, 65536, offsetof(struct generation, width)},
+	{"height", 512, 1, 65536, offsetof(struct generation, height)},
+	{"batch_size", 1, 1, 10000, offsetof(struct generation, batch_size)},
+	{"n_iter", 1, 1, 10000, offsetof(struct generation, n_iter)},
 };
 
 static bool read_counts(struct exchange *x)
@@ -38,13 +38,13 @@ static bool read_counts(struct exchange *x)
 
 			snprintf(field, sizeof(field), "\"%s\"", counts[i].name);
 			exchange_invalid(x, field, "value is not a valid integer",
-			                 "type_error.integer");
+					 "type_error.integer");
 			return false;
 		}
 		/* The WebUI has no bounds; these keep a wild number from becoming a wild answer. */
-		*to = n < counts[i].min   ? counts[i].min
+		*to = n < counts[i].min	  ? counts[i].min
 		      : n > counts[i].max ? counts[i].max
-		                          : (uint32_t)n;
+					  : (uint32_t)n;
 	}
 	return true;
 }
@@ -179,7 +179,7 @@ static uint32_t image_count(const struct generation *g)
 
 /* A PNG as a quoted base64 string; `scratch` saves an allocation per image. */
 static void add_image(struct buf *out, struct buf *scratch, uint32_t width, uint32_t height,
-                      uint64_t seed, double clarity)
+		      uint64_t seed, double clarity)
 {
 	buf_clear(scratch);
 	png_draw(scratch, width, height, seed, clarity);
@@ -213,16 +213,16 @@ static void add_info(struct buf *out, const struct exchange *x, uint32_t images)
 	for (uint32_t i = 0; i < images; i++)
 		buf_printf(&info, "%s%" PRIu64, i ? "," : "", g->seed + i);
 	buf_printf(&info, "],\"width\":%u,\"height\":%u,\"steps\":%u,\"batch_size\":%u", g->width,
-	           g->height, g->steps, g->batch_size);
+		   g->height, g->steps, g->batch_size);
 	add_echo(&info, x->body, "prompt", "\"\"");
 	add_echo(&info, x->body, "negative_prompt", "\"\"");
 	add_echo(&info, x->body, "sampler_name", "\"Euler\"");
 	add_echo(&info, x->body, "cfg_scale", "7.0");
 	buf_printf(&info,
-	           ",\"sd_model_name\":\"%s\",\"sd_model_hash\":\"%s\",\"index_of_first_image\":0,"
-	           "\"infotexts\":[],\"styles\":[],\"is_using_inpainting_conditioning\":false,"
-	           "\"version\":\"demo\"}",
-	           pod_models[drew].name, pod_models[drew].hash);
+		   ",\"sd_model_name\":\"%s\",\"sd_model_hash\":\"%s\",\"index_of_first_image\":0,"
+		   "\"infotexts\":[],\"styles\":[],\"is_using_inpainting_conditioning\":false,"
+		   "\"version\":\"demo\"}",
+		   pod_models[drew].name, pod_models[drew].hash);
 	json_quote(out, info.data, info.len);
 	buf_release(&info);
 }
@@ -275,7 +275,7 @@ void generation_preview(struct buf *out, const struct gpu_progress *p)
 
 	buf_init(&scratch);
 	add_image(out, &scratch, p->job.width < SIDE_MAX ? p->job.width : SIDE_MAX,
-	          p->job.height < SIDE_MAX ? p->job.height : SIDE_MAX, p->job.seed, p->fraction);
+		  p->job.height < SIDE_MAX ? p->job.height : SIDE_MAX, p->job.seed, p->fraction);
 	buf_release(&scratch);
 }
 

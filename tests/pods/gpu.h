@@ -20,8 +20,8 @@
 
 /* A caller's memory; fill in the first block, the rest belongs to gpu.c. */
 struct gpu_job {
-	const char *name;     /* state.job in the progress answer */
-	int job_count;        /* state.job_count while it runs; 0 = progress shows nothing */
+	const char *name; /* state.job in the progress answer */
+	int job_count;	  /* state.job_count while it runs; 0 = progress shows nothing */
 	uint64_t duration_us;
 	uint32_t n_iter;
 	uint32_t steps;
@@ -41,7 +41,7 @@ struct gpu {
 	pthread_cond_t poked; /* interrupts or skips has grown */
 	uint64_t interrupts, skips;
 	struct gpu_job *running; /* the latest first; more than one only when unlimited */
-	unsigned model;          /* index of the loaded checkpoint */
+	unsigned model;		 /* index of the loaded checkpoint */
 };
 
 /* A copy of what runs now, for the progress answer. */

@@ -14,12 +14,12 @@
 
 #include "buf.h"
 
-#define HTTP_HEAD_MAX 65536
-#define HTTP_BODY_MAX (UINT64_C(256) << 20)
+#define HTTP_HEAD_MAX	 65536
+#define HTTP_BODY_MAX	 (UINT64_C(256) << 20)
 #define HTTP_HEADERS_MAX 128
 
 struct http_conn {
-	int fd;      /* -1 once closed */
+	int fd;	     /* -1 once closed */
 	int stop_fd; /* readable once the server stops: ends an idle connection; -1 = never */
 	bool broken; /* nothing more can be written */
 	bool linger; /* bytes of the peer's may be unread: closing must not reset them away */
@@ -35,7 +35,7 @@ struct http_header {
 struct http_request {
 	struct buf head;
 	char *method, *path, *query; /* query is "" when there is none */
-	int minor;                   /* HTTP/1.minor */
+	int minor;		     /* HTTP/1.minor */
 	struct http_header headers[HTTP_HEADERS_MAX];
 	size_t header_count;
 	uint64_t content_length;
@@ -69,8 +69,8 @@ struct http_reply {
 
 void http_conn_init(struct http_conn *c, int fd, int stop_fd);
 void http_conn_release(struct http_conn *c); /* closes the socket if it is still open */
-void http_close(struct http_conn *c);        /* FIN, after what was written */
-void http_reset(struct http_conn *c);        /* RST */
+void http_close(struct http_conn *c);	     /* FIN, after what was written */
+void http_reset(struct http_conn *c);	     /* RST */
 /* The peer closed or half-closed, even behind unread bytes; uvicorn treats both as gone. */
 bool http_peer_gone(struct http_conn *c);
 /* Sits silent until that, or until the server stops. */
@@ -82,7 +82,7 @@ void http_request_clear(struct http_request *r);
 
 /* Waits idle_us for a first byte; the head must then be whole within a fixed time. */
 enum http_result http_read_head(struct http_conn *c, struct http_request *r, uint64_t idle_us,
-                                int *status);
+				int *status);
 /* Answers Expect: 100-continue where asked. */
 enum http_result http_read_body(struct http_conn *c, struct http_request *r, int *status);
 /* Exactly n bytes into `to`, after an upgrade; false = closed, or the server stops. */
@@ -97,7 +97,7 @@ bool http_write(struct http_conn *c, const void *bytes, size_t n); /* false = br
 bool http_write_chunk(struct http_conn *c, const void *bytes, size_t n);
 /* The status line and headers with their blank line. */
 void http_format_head(struct buf *out, const struct http_request *r,
-                      const struct http_reply *reply);
+		      const struct http_reply *reply);
 bool http_send_reply(struct http_conn *c, const struct http_request *r, struct http_reply *reply);
 const char *http_reason(int status);
 

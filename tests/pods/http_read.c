@@ -15,12 +15,12 @@
 
 #include "clock.h"
 
-#define HEAD_TIME_US (60 * UINT64_C(1000000))
+#define HEAD_TIME_US	(60 * UINT64_C(1000000))
 #define BODY_SILENCE_US (60 * UINT64_C(1000000))
 #define WRITE_SILENCE_S 600
-#define LINGER_US (2 * UINT64_C(1000000))
-#define READ_SIZE 65536
-#define FOREVER UINT64_MAX
+#define LINGER_US	(2 * UINT64_C(1000000))
+#define READ_SIZE	65536
+#define FOREVER		UINT64_MAX
 
 void http_conn_init(struct http_conn *c, int fd, int stop_fd)
 {
@@ -87,7 +87,7 @@ bool http_peer_gone(struct http_conn *c)
 void http_wait_gone(struct http_conn *c)
 {
 	struct pollfd p[2] = {{.fd = c->fd, .events = POLLRDHUP},
-	                      {.fd = c->stop_fd, .events = POLLIN}};
+			      {.fd = c->stop_fd, .events = POLLIN}};
 
 	while (!c->broken && poll(p, 2, -1) < 0 && errno == EINTR)
 		;
@@ -119,7 +119,7 @@ void http_request_clear(struct http_request *r)
 static enum http_result receive(struct http_conn *c, uint64_t until, bool heed_stop)
 {
 	struct pollfd p[2] = {{.fd = c->fd, .events = POLLIN},
-	                      {.fd = heed_stop ? c->stop_fd : -1, .events = POLLIN}};
+			      {.fd = heed_stop ? c->stop_fd : -1, .events = POLLIN}};
 	ssize_t n;
 
 	if (c->broken)
@@ -165,7 +165,7 @@ static enum http_result bad(int *status, int code)
 
 /* Reads on until the received bytes contain `mark`; *n = bytes up to and with it. */
 static enum http_result read_until(struct http_conn *c, const char *mark, size_t max, size_t *n,
-                                   uint64_t until, bool heed_stop)
+				   uint64_t until, bool heed_stop)
 {
 	size_t mark_len = strlen(mark);
 
@@ -280,7 +280,7 @@ static enum http_result parse_head(struct http_request *r, int *status)
 }
 
 enum http_result http_read_head(struct http_conn *c, struct http_request *r, uint64_t idle_us,
-                                int *status)
+				int *status)
 {
 	enum http_result result;
 	size_t n;
@@ -319,7 +319,7 @@ static enum http_result take_line(struct http_conn *c, char *line, size_t size)
 {
 	size_t n;
 	enum http_result result =
-	        read_until(c, "\r\n", size, &n, clock_mono_us() + BODY_SILENCE_US, false);
+		read_until(c, "\r\n", size, &n, clock_mono_us() + BODY_SILENCE_US, false);
 
 	if (result == HTTP_OK) {
 		memcpy(line, received_at(c), n - 2);

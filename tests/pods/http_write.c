@@ -57,19 +57,19 @@ const char *http_reason(int status)
 		int status;
 		const char *reason;
 	} reasons[] = {
-	        {200, "OK"},
-	        {400, "Bad Request"},
-	        {404, "Not Found"},
-	        {405, "Method Not Allowed"},
-	        {408, "Request Timeout"},
-	        {413, "Request Entity Too Large"},
-	        {422, "Unprocessable Entity"},
-	        {429, "Too Many Requests"},
-	        {431, "Request Header Fields Too Large"},
-	        {500, "Internal Server Error"},
-	        {502, "Bad Gateway"},
-	        {503, "Service Unavailable"},
-	        {504, "Gateway Timeout"},
+		{200, "OK"},
+		{400, "Bad Request"},
+		{404, "Not Found"},
+		{405, "Method Not Allowed"},
+		{408, "Request Timeout"},
+		{413, "Request Entity Too Large"},
+		{422, "Unprocessable Entity"},
+		{429, "Too Many Requests"},
+		{431, "Request Header Fields Too Large"},
+		{500, "Internal Server Error"},
+		{502, "Bad Gateway"},
+		{503, "Service Unavailable"},
+		{504, "Gateway Timeout"},
 	};
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
@@ -88,7 +88,7 @@ void http_format_head(struct buf *out, const struct http_request *r, const struc
 	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
 	/* Lower case and in this order, as uvicorn writes them. */
 	buf_printf(out, "HTTP/1.1 %d %s\r\ndate: %s\r\nserver: uvicorn\r\n", reply->status,
-	           http_reason(reply->status), date);
+		   http_reason(reply->status), date);
 	if (reply->framing == HTTP_LENGTH)
 		buf_printf(out, "content-length: %zu\r\n", reply->body.len);
 	if (reply->content_type)
@@ -105,7 +105,7 @@ void http_format_head(struct buf *out, const struct http_request *r, const struc
 
 /* A piece of the body in the reply's framing. */
 static bool write_piece(struct http_conn *c, const struct http_reply *reply, const char *at,
-                        size_t n)
+			size_t n)
 {
 	if (reply->framing == HTTP_CHUNKED)
 		return http_write_chunk(c, at, n);

@@ -25,29 +25,29 @@ struct option {
 #define AT(member) offsetof(struct options, member)
 
 static const struct option table[] = {
-        {"host", TEXT, AT(host), "127.0.0.1", "ADDR", "IPv4 address to listen on"},
-        {"port", PORT, AT(port), "7860", "N", "port; 0 = any free one, printed at start"},
-        {"audit-port", PORT_OR_NONE, AT(audit_port), NULL, "N",
-         "also serve GET /audit and POST /audit/reset here, from the very start; 0 = any"},
-        {"audit-file", TEXT, AT(audit_file), NULL, "PATH",
-         "write the audit here (by rename) after each job and at exit"},
-        {"service-time", DURATION, AT(service_time_us), "1s", "TIME", "how long a GPU job takes"},
-        {"per-step-pixel-ns", NUMBER, AT(per_step_pixel_ns), NULL, "X",
-         "instead: X ns per step and pixel of each image, high-resolution pass included"},
-        {"model-load-time", DURATION, AT(model_load_us), "1s", "TIME",
-         "how long a change of checkpoint holds the GPU"},
-        {"cold-start", DURATION, AT(cold_start_us), "0s", "TIME",
-         "from the process's start until the API is up"},
-        {"api-delay", DURATION, AT(api_delay_us), "0s", "TIME",
-         "last part of the cold start: it listens, /sdapi is still 404"},
-        {"keep-alive", DURATION, AT(keep_alive_us), "5s", "TIME", "close a connection idle for it"},
-        {"image-size", SIZE, AT(image_size), NULL, "WxH", "draw images of this size instead"},
-        {"threads", COUNT, AT(threads), "40", "N", "handlers at a time; further requests wait"},
-        {"max-connections", COUNT, AT(max_connections), "4096", "N", "beyond it: 503"},
-        {"unlimited", FLAG, AT(unlimited), NULL, NULL, "no GPU lock: jobs compute side by side"},
-        {"fail-start", FLAG, AT(fail_start), NULL, NULL,
-         "exit 1 at the moment it would have begun to listen"},
-        {"crash-after", COUNT, AT(crash_after), NULL, "N", "exit 139 once N jobs are answered"},
+	{"host", TEXT, AT(host), "127.0.0.1", "ADDR", "IPv4 address to listen on"},
+	{"port", PORT, AT(port), "7860", "N", "port; 0 = any free one, printed at start"},
+	{"audit-port", PORT_OR_NONE, AT(audit_port), NULL, "N",
+	 "also serve GET /audit and POST /audit/reset here, from the very start; 0 = any"},
+	{"audit-file", TEXT, AT(audit_file), NULL, "PATH",
+	 "write the audit here (by rename) after each job and at exit"},
+	{"service-time", DURATION, AT(service_time_us), "1s", "TIME", "how long a GPU job takes"},
+	{"per-step-pixel-ns", NUMBER, AT(per_step_pixel_ns), NULL, "X",
+	 "instead: X ns per step and pixel of each image, high-resolution pass included"},
+	{"model-load-time", DURATION, AT(model_load_us), "1s", "TIME",
+	 "how long a change of checkpoint holds the GPU"},
+	{"cold-start", DURATION, AT(cold_start_us), "0s", "TIME",
+	 "from the process's start until the API is up"},
+	{"api-delay", DURATION, AT(api_delay_us), "0s", "TIME",
+	 "last part of the cold start: it listens, /sdapi is still 404"},
+	{"keep-alive", DURATION, AT(keep_alive_us), "5s", "TIME", "close a connection idle for it"},
+	{"image-size", SIZE, AT(image_size), NULL, "WxH", "draw images of this size instead"},
+	{"threads", COUNT, AT(threads), "40", "N", "handlers at a time; further requests wait"},
+	{"max-connections", COUNT, AT(max_connections), "4096", "N", "beyond it: 503"},
+	{"unlimited", FLAG, AT(unlimited), NULL, NULL, "no GPU lock: jobs compute side by side"},
+	{"fail-start", FLAG, AT(fail_start), NULL, NULL,
+	 "exit 1 at the moment it would have begun to listen"},
+	{"crash-after", COUNT, AT(crash_after), NULL, "N", "exit 139 once N jobs are answered"},
 };
 
 #define TABLE_LEN (sizeof(table) / sizeof(table[0]))
@@ -109,7 +109,7 @@ static const char *store(const struct option *option, struct options *o, const c
 		return options_duration(text, at) ? NULL : "a duration such as 250ms, 1.5s or 2m";
 	case COUNT:
 		return parse_integer(text, 1, 1000000, at) ? NULL
-		                                           : "a whole number from 1 to 1000000";
+							   : "a whole number from 1 to 1000000";
 	case PORT:
 		return parse_integer(text, 0, 65535, at) ? NULL : "a port from 0 to 65535";
 	case PORT_OR_NONE:
@@ -144,7 +144,7 @@ static void print_help(void)
 		char flag[64];
 
 		snprintf(flag, sizeof(flag), "--%s%s%s", table[i].name, table[i].metavar ? " " : "",
-		         table[i].metavar ? table[i].metavar : "");
+			 table[i].metavar ? table[i].metavar : "");
 		printf("  %-24s %s%s%s%s\n", flag, table[i].help, table[i].fallback ? " (" : "",
 		       table[i].fallback ? table[i].fallback : "", table[i].fallback ? ")" : "");
 	}
@@ -190,7 +190,7 @@ static bool parse_flag(struct options *o, int argc, char **argv, int *i)
 	wanted = store(option, o, value);
 	if (wanted) {
 		fprintf(stderr, "demo-pod: --%s: \"%s\" is not %s (see --help)\n", option->name,
-		        value, wanted);
+			value, wanted);
 		return false;
 	}
 	return true;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define STORED_BLOCK_MAX 65535
-#define ADLER_MODULUS 65521
+#define ADLER_MODULUS	 65521
 /* The largest count of bytes after which 32-bit Adler sums cannot have overflowed (zlib's NMAX). */
 #define ADLER_RUN 5552
 
@@ -87,7 +87,7 @@ static void add_stored_zlib(struct buf *out, const uint8_t *bytes, size_t n)
 		uint16_t len = n < STORED_BLOCK_MAX ? (uint16_t)n : STORED_BLOCK_MAX;
 		uint16_t inverse = (uint16_t)~len;
 		uint8_t head[5] = {n == len, (uint8_t)len, (uint8_t)(len >> 8), (uint8_t)inverse,
-		                   (uint8_t)(inverse >> 8)};
+				   (uint8_t)(inverse >> 8)};
 
 		buf_add(out, head, sizeof(head));
 		buf_add(out, bytes, len);
@@ -117,7 +117,7 @@ static void fill_wave(float *wave, uint32_t n, uint64_t *random)
 }
 
 static void draw_rows(struct buf *rows, uint32_t width, uint32_t height, uint64_t seed,
-                      float clarity)
+		      float clarity)
 {
 	uint64_t random = seed;
 	size_t wave_len = (size_t)width + height;

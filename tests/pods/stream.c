@@ -10,12 +10,12 @@
 #include "base64.h"
 #include "sha1.h"
 
-#define EVENTS_DEFAULT 5
+#define EVENTS_DEFAULT	    5
 #define INTERVAL_DEFAULT_MS 100
-#define MESSAGE_MAX (UINT64_C(16) << 20)
+#define MESSAGE_MAX	    (UINT64_C(16) << 20)
 
 static unsigned long query_number(const struct exchange *x, const char *key, unsigned long fallback,
-                                  unsigned long max)
+				  unsigned long max)
 {
 	char text[16];
 	unsigned long n;
@@ -52,7 +52,7 @@ void stream_events(struct exchange *x)
 			break;
 		buf_clear(&text);
 		buf_printf(&text, "data: {\"msg\":\"%s\",\"event\":%lu,\"session_hash\":",
-		           i + 1 == n ? "process_completed" : "progress", i + 1);
+			   i + 1 == n ? "process_completed" : "progress", i + 1);
 		json_quote(&text, session, strlen(session));
 		buf_puts(&text, "}\n\n");
 		if (x->reply.framing == HTTP_CHUNKED)
@@ -189,7 +189,7 @@ void stream_websocket(struct exchange *x)
 	sha1(text.data, text.len, digest);
 	buf_clear(&text);
 	buf_puts(&text, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-	                "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
+			"Connection: Upgrade\r\nSec-WebSocket-Accept: ");
 	base64_encode(&text, digest, sizeof(digest));
 	buf_puts(&text, "\r\n\r\n");
 	http_write(x->conn, text.data, text.len);

@@ -11,17 +11,17 @@
 #include "config/config.h"
 
 /* A configuration of one good service and listener, and with more keys in the one or the other. */
-#define LISTENERS "'listeners': [{'address': ':8080'}]"
-#define PODS "'pods': {'static': ['127.0.0.1:7860']}"
-#define NAMED(name, more) "{'name': '" name "', " PODS more "}"
-#define ONE_SERVICE "'services': [" NAMED("a", "") "]"
-#define SERVICES(services) "{" LISTENERS ", 'services': [" services "]}"
-#define SERVICE(more) SERVICES(NAMED("a", ", " more))
-#define TOP(more) "{" LISTENERS ", " ONE_SERVICE ", " more "}"
+#define LISTENERS	       "'listeners': [{'address': ':8080'}]"
+#define PODS		       "'pods': {'static': ['127.0.0.1:7860']}"
+#define NAMED(name, more)      "{'name': '" name "', " PODS more "}"
+#define ONE_SERVICE	       "'services': [" NAMED("a", "") "]"
+#define SERVICES(services)     "{" LISTENERS ", 'services': [" services "]}"
+#define SERVICE(more)	       SERVICES(NAMED("a", ", " more))
+#define TOP(more)	       "{" LISTENERS ", " ONE_SERVICE ", " more "}"
 #define PROCESS_OF(pods, more) SERVICES("{'name': 'a', 'pods': {'process': {" pods "}}" more "}")
-#define COMMAND "'command': ['pod', '--port={port}']"
-#define SCALE ", 'autoscaling': {'maxScale': 4}"
-#define PROCESS(more) PROCESS_OF(COMMAND ", " more, SCALE)
+#define COMMAND		       "'command': ['pod', '--port={port}']"
+#define SCALE		       ", 'autoscaling': {'maxScale': 4}"
+#define PROCESS(more)	       PROCESS_OF(COMMAND ", " more, SCALE)
 
 static inline struct config *parse(const char *text, struct str *faults)
 {

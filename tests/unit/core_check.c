@@ -154,8 +154,8 @@ static void check_waiting(struct model *m)
 		MODEL_CHECK(m, wake_us <= deadline_of(m, w), wake_us, deadline_of(m, w));
 		for (int i = 0; i < MACHINES; i++)
 			if (may_go(m, w, i))
-				MODEL_CHECK(m, is_reserved_for_earlier(m, w, i),
-					    model_index(m, w), i);
+				MODEL_CHECK(m, is_reserved_for_earlier(m, w, i), model_index(m, w),
+					    i);
 	}
 }
 

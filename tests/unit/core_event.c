@@ -468,12 +468,12 @@ static const struct {
 	void (*happens)(struct model *);
 	int weight;
 } events[] = {
-	{on_arrival, 200},  {on_body, 60},     {on_cancel, 40},	   {on_start, 160},
-	{on_finish, 90},    {on_client_left, 30}, {on_timeout, 12}, {on_break, 15},
-	{on_silent_end, 40}, {on_return, 40},  {on_requeue, 15},   {on_late_call, 15},
-	{on_pod_come, 30},  {on_pod_absent, 8}, {on_pod_gone, 8},  {on_process, 12},
-	{on_foreign_end, 10}, {on_answer, 120}, {on_release, 2},   {on_scaling, 3},
-	{on_reload, 3},	    {on_time, 100},    {on_close, 1},
+	{on_arrival, 200},    {on_body, 60},	    {on_cancel, 40},  {on_start, 160},
+	{on_finish, 90},      {on_client_left, 30}, {on_timeout, 12}, {on_break, 15},
+	{on_silent_end, 40},  {on_return, 40},	    {on_requeue, 15}, {on_late_call, 15},
+	{on_pod_come, 30},    {on_pod_absent, 8},   {on_pod_gone, 8}, {on_process, 12},
+	{on_foreign_end, 10}, {on_answer, 120},	    {on_release, 2},  {on_scaling, 3},
+	{on_reload, 3},	      {on_time, 100},	    {on_close, 1},
 };
 
 void model_step(struct model *m)

@@ -482,8 +482,9 @@ void model_finish(struct model *m)
 			let_machine_end(m, i);
 		model_drain(m);
 		while (m->question_count)
-			model_answer(m, 0, model_truth(m, m->questions[0].machine,
-						       m->questions[0].is_check));
+			model_answer(
+				m, 0,
+				model_truth(m, m->questions[0].machine, m->questions[0].is_check));
 		model_drain(m);
 		check_all(m);
 		m->now_us = service_next_deadline_us(m->service);

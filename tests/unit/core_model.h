@@ -41,31 +41,31 @@ struct work {
 	/* The job. */
 	uint64_t grant;
 	int machine;
-	bool has_slot;	  /* until the core says that it is freed */
+	bool has_slot; /* until the core says that it is freed */
 	bool started;
-	bool runs;	  /* really */
-	bool connected;	  /* more may be heard of it */
-	bool crashed;	  /* its machine did: its connection can only break */
+	bool runs;	/* really */
+	bool connected; /* more may be heard of it */
+	bool crashed;	/* its machine did: its connection can only break */
 	bool timed_out;
-	bool ending;	  /* the call under way ends it, so that nobody need be told */
-	bool forget_due;  /* freed without its answer: somebody must be told */
+	bool ending;	 /* the call under way ends it, so that nobody need be told */
+	bool forget_due; /* freed without its answer: somebody must be told */
 };
 
 /* What is behind a name: it outlives the core's pods. */
 struct machine {
 	char name[16];
-	bool up;	  /* there is a process */
-	bool listens;	  /* that takes connections */
+	bool up;      /* there is a process */
+	bool listens; /* that takes connections */
 	bool discovered;
-	bool stopping;	  /* the provider was told to stop it */
+	bool stopping;	      /* the provider was told to stop it */
 	bool has_foreign_job; /* from before the core knew it */
 
 	/* As the observer was told. */
 	uint64_t pod;
 	enum pod_state state; /* POD_STATES: the core does not know it */
 	int64_t since_us;
-	int stint;	  /* counts its returns to where it may be granted */
-	int64_t allowed;  /* jobs at once: more than the concurrency only after a reload */
+	int stint;	 /* counts its returns to where it may be granted */
+	int64_t allowed; /* jobs at once: more than the concurrency only after a reload */
 };
 
 struct question {
@@ -118,7 +118,7 @@ void model_fail(struct model *, const char *what, int64_t a, int64_t b) __attrib
 	} while (0)
 
 void model_start(struct model *, const struct service_config *, bool scalable, uint64_t seed);
-void model_drain(struct model *); /* carries out every decision */
+void model_drain(struct model *);  /* carries out every decision */
 void model_finish(struct model *); /* lets all end, and sees that nothing is left */
 
 int64_t model_jobs(const struct model *, int machine, bool really); /* with slots, or running */

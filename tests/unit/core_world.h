@@ -18,10 +18,10 @@ struct world {
 	int64_t now_us;
 
 	struct ticket tickets[WORLD_TICKETS];
-	uint64_t grants[WORLD_TICKETS];	    /* 0: not granted */
-	uint64_t pod_ids[WORLD_TICKETS];    /* where */
+	uint64_t grants[WORLD_TICKETS];	     /* 0: not granted */
+	uint64_t pod_ids[WORLD_TICKETS];     /* where */
 	enum refusal refused[WORLD_TICKETS]; /* why; REFUSAL_NONE: not */
-	int forgotten[WORLD_TICKETS];	    /* how often its job was told that nobody needs it */
+	int forgotten[WORLD_TICKETS];	     /* how often its job was told that nobody needs it */
 
 	struct {
 		uint64_t pod, question;
@@ -29,9 +29,9 @@ struct world {
 	} asked[WORLD_PODS];
 	uint64_t removed[WORLD_PODS]; /* in order */
 	int removed_count;
-	int64_t replicas;	      /* -1: none were asked for */
-	int failures;		      /* of pods, that the observer was told of */
-	int64_t moved;		      /* transitions of pods, likewise */
+	int64_t replicas; /* -1: none were asked for */
+	int failures;	  /* of pods, that the observer was told of */
+	int64_t moved;	  /* transitions of pods, likewise */
 };
 
 /* A config with round numbers: one slot, waits of 10 s (cold: 30 s), probes each second, idle

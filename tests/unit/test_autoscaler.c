@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define S US_PER_S
+#define S	    US_PER_S
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
 static const int64_t BEGIN_US = 5000 * US_PER_S;
@@ -54,14 +54,11 @@ static void the_target_is_a_part_of_the_total(void **state)
 		int64_t concurrency;
 		double expected;
 	} rows[] = {
-		{0, 1.0, 1, 1},	    /* 1 x 100 % */
-		{0, 0.7, 1, 0.7},
-		{0, 0.7, 10, 7},
-		{0, 1.0, 0, 100},   /* no limit: Knative's default of 100 */
-		{0, 0.7, 0, 70},
-		{5, 1.0, 10, 5},    /* a target beats the concurrency */
-		{5, 0.5, 0, 2.5},
-		{0.5, 1.0, 1, 0.5},
+		{0, 1.0, 1, 1}, /* 1 x 100 % */
+		{0, 0.7, 1, 0.7},     {0, 0.7, 10, 7},
+		{0, 1.0, 0, 100},		       /* no limit: Knative's default of 100 */
+		{0, 0.7, 0, 70},      {5, 1.0, 10, 5}, /* a target beats the concurrency */
+		{5, 0.5, 0, 2.5},     {0.5, 1.0, 1, 0.5},
 		{0.01, 0.5, 1, 0.01}, /* 0.005, but never below 0.01 */
 		{0, 0.01, 1, 0.01},
 	};
@@ -97,7 +94,7 @@ static const struct row decisions[] = {
 	{1, 1, 2, 1.01, 1.0, 1000, 2, 1, 2, false},
 	{1, 1, 2, 2.5, 3.0, 1000, 2, 1, 3, false}, /* panic: 3/2 = 1.5 < 2 */
 	{1, 1, 4, 4.0, 4.0, 1000, 2, 1, 4, false},
-	{1, 1, 4, 5.0, 7.0, 1000, 2, 1, 5, false}, /* 7/4 = 1.75 < 2 */
+	{1, 1, 4, 5.0, 7.0, 1000, 2, 1, 5, false},     /* 7/4 = 1.75 < 2 */
 	{1, 1, 10, 11.2, 19.0, 1000, 2, 1, 12, false}, /* 19/10 < 2 */
 	/* Down by half at most. */
 	{1, 1, 2, 0.0, 0.0, 1000, 2, 1, 1, false},
@@ -111,7 +108,7 @@ static const struct row decisions[] = {
 	{1, 1, 10, 0.0, 0.0, 1000, 1.1, 1, 9, false}, /* floor(9.09) */
 	/* Up by the rate at most; ready 0 counts as 1. */
 	{1, 1, 1, 5.0, 1.0, 2, 2, 1, 2, false},
-	{1, 1, 3, 5.0, 5.0, 1.5, 2, 1, 5, false},  /* ceil(4.5) = 5 */
+	{1, 1, 3, 5.0, 5.0, 1.5, 2, 1, 5, false}, /* ceil(4.5) = 5 */
 	{1, 1, 3, 9.0, 5.0, 1.5, 2, 1, 5, false},
 	{1, 1, 10, 50.0, 10.0, 1.01, 2, 1, 11, false}, /* ceil(10.1) */
 	{1, 1, 0, 0.5, 0.5, 1000, 2, 1, 1, false},
@@ -125,7 +122,7 @@ static const struct row decisions[] = {
 	{0.7, 10, 1, 7.1, 7.1, 1000, 2, 1, 2, true},
 	{0.7, 10, 3, 21.0, 35.0, 1000, 2, 1, 3, false}, /* 35/7 = 5, 5/3 < 2 */
 	{0.7, 10, 3, 21.0, 35.1, 1000, 2, 1, 6, true},	/* 6, 6/3 >= 2 */
-	{0.7, 0, 1, 70.0, 70.0, 1000, 2, 1, 1, false}, /* no limit: 100 x 0.7 */
+	{0.7, 0, 1, 70.0, 70.0, 1000, 2, 1, 1, false},	/* no limit: 100 x 0.7 */
 	{0.7, 0, 2, 280.0, 140.0, 1000, 2, 1, 4, false},
 	/* Several slots. */
 	{1, 4, 1, 3.9, 3.9, 1000, 2, 1, 1, false},
@@ -179,13 +176,9 @@ static void other_thresholds_of_panic(void **state)
 		int64_t ready;
 		bool panics;
 	} rows[] = {
-		{110, 11, 10, true},  /* 1.1 */
-		{120, 11, 10, false},
-		{150, 3, 2, true},
-		{300, 5, 2, false},
-		{300, 6, 2, true},
-		{1000, 9, 1, false},
-		{1000, 10, 1, true},
+		{110, 11, 10, true}, /* 1.1 */
+		{120, 11, 10, false}, {150, 3, 2, true},   {300, 5, 2, false},
+		{300, 6, 2, true},    {1000, 9, 1, false}, {1000, 10, 1, true},
 	};
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct autoscaling_config c = defaults();
@@ -209,15 +202,15 @@ static void panic_never_goes_down_and_ends_a_stable_window_after_the_last_breach
 		int64_t expected;
 		bool panics;
 	} rows[] = {
-		{0, 1, 1, 6, 6, true},	   /* 6/1: a breach */
-		{2, 1, 1, 4, 6, true},	   /* fewer are wanted: not while panicking */
-		{4, 3, 2, 8, 8, true},	   /* 8/3 >= 2: a breach, and more */
-		{6, 8, 3, 8, 8, true},	   /* 8/8: no breach any more */
+		{0, 1, 1, 6, 6, true}, /* 6/1: a breach */
+		{2, 1, 1, 4, 6, true}, /* fewer are wanted: not while panicking */
+		{4, 3, 2, 8, 8, true}, /* 8/3 >= 2: a breach, and more */
+		{6, 8, 3, 8, 8, true}, /* 8/8: no breach any more */
 		{30, 8, 2, 1, 8, true},
-		{64, 8, 2, 1, 8, true},	   /* 60 s after 4 s: not yet over */
-		{66, 8, 2, 1, 4, false},   /* over: max(2, floor(8/2)) */
+		{64, 8, 2, 1, 8, true},	 /* 60 s after 4 s: not yet over */
+		{66, 8, 2, 1, 4, false}, /* over: max(2, floor(8/2)) */
 		{68, 4, 2, 1, 2, false},
-		{70, 2, 3, 4, 4, true},	   /* 4/2: anew, and the most asked for starts anew */
+		{70, 2, 3, 4, 4, true}, /* 4/2: anew, and the most asked for starts anew */
 		{72, 4, 3, 3, 4, true},
 	};
 	struct autoscaling_config c = defaults();
@@ -246,9 +239,8 @@ static void min_and_max_bound_every_decision(void **state)
 		double concurrency;
 		int64_t ready, expected;
 	} rows[] = {
-		{0, 0, 7, 7, 7},   {0, 5, 7, 7, 5},  {3, 5, 1, 1, 3},
-		{3, 5, 0, 0, 3},   {1, 1, 50, 1, 1}, {0, 0, 5000, 10, 5000},
-		{2, 0, 0, 2, 2},   {0, 3, 0, 0, 0},
+		{0, 0, 7, 7, 7},  {0, 5, 7, 7, 5},	  {3, 5, 1, 1, 3}, {3, 5, 0, 0, 3},
+		{1, 1, 50, 1, 1}, {0, 0, 5000, 10, 5000}, {2, 0, 0, 2, 2}, {0, 3, 0, 0, 0},
 	};
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct autoscaling_config c = defaults();
@@ -339,12 +331,12 @@ static void the_initial_scale_holds_until_it_had_a_stable_window(void **state)
 	c.scale_to_zero_grace_us = 0;
 	start(&a, &c, 1);
 	assert_int_equal(tick_at(&a, 0, 0), 3);
-	assert_int_equal(tick_at(&a, 500, 0), 3);   /* none is ready yet */
-	assert_int_equal(tick_at(&a, 510, 3), 3);   /* now they are */
+	assert_int_equal(tick_at(&a, 500, 0), 3); /* none is ready yet */
+	assert_int_equal(tick_at(&a, 510, 3), 3); /* now they are */
 	assert_int_equal(tick_at(&a, 569, 3), 3);
-	assert_int_equal(tick_at(&a, 570, 3), 1);   /* floor(3/2) */
+	assert_int_equal(tick_at(&a, 570, 3), 1); /* floor(3/2) */
 	assert_int_equal(tick_at(&a, 572, 1), 0);
-	assert_int_equal(tick_at(&a, 600, 0), 0);   /* and never again */
+	assert_int_equal(tick_at(&a, 600, 0), 0); /* and never again */
 	autoscaler_release(&a);
 }
 
@@ -467,9 +459,9 @@ static void averages_are_exact_integrals(void **state)
 {
 	(void)state;
 	const double e = 1e-9;
-	assert_float_equal(AVERAGE(10, 5, {0, 0}), 0, e);	      /* nothing was set */
-	assert_float_equal(AVERAGE(10, 0, {0, 3}), 3, e);	      /* only just set */
-	assert_float_equal(AVERAGE(10, 0.25, {0, 3}), 3, e);	      /* time before does not count */
+	assert_float_equal(AVERAGE(10, 5, {0, 0}), 0, e);    /* nothing was set */
+	assert_float_equal(AVERAGE(10, 0, {0, 3}), 3, e);    /* only just set */
+	assert_float_equal(AVERAGE(10, 0.25, {0, 3}), 3, e); /* time before does not count */
 	assert_float_equal(AVERAGE(10, 4, {0, 3}), 3, e);
 	assert_float_equal(AVERAGE(10, 2, {0, 2}, {1, 4}), 3, e);     /* (2 + 4) / 2 */
 	assert_float_equal(AVERAGE(10, 2, {0, 2}, {1.5, 4}), 2.5, e); /* (2x1.5 + 4x0.5) / 2 */

@@ -354,7 +354,8 @@ static void slices_trim(void **state)
 	(void)state;
 	static const struct {
 		const char *text, *trimmed;
-	} rows[] = {{" a ", "a"}, {"a", "a"}, {"", ""}, {" \t ", ""}, {"\ta b\t", "a b"}, {"\r", "\r"}};
+	} rows[] = {{" a ", "a"}, {"a", "a"},	      {"", ""},
+		    {" \t ", ""}, {"\ta b\t", "a b"}, {"\r", "\r"}};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		assert_true(slice_is(slice_trim(slice_of(rows[i].text)), rows[i].trimmed));
 }
@@ -364,7 +365,7 @@ static void lists_of_text_are_taken_apart(void **state)
 	(void)state;
 	static const struct {
 		const char *list, *elements;
-	} rows[] = {{"a,b,c", "a|b|c|"}, {" a , b ", "a|b|"}, {"", ""},	 {",,", ""},
+	} rows[] = {{"a,b,c", "a|b|c|"}, {" a , b ", "a|b|"}, {"", ""},	    {",,", ""},
 		    {"a,,b,", "a|b|"},	 {"a b", "a b|"},     {",a", "a|"}, {" , \t,x", "x|"}};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct slice list = slice_of(rows[i].list), element;

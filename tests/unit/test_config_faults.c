@@ -37,7 +37,7 @@ static void check_faults(const struct row *rows, size_t count)
 #define CHECK_FAULTS(rows) check_faults(rows, sizeof(rows) / sizeof(*(rows)))
 
 #define DURATION_HELP ": write it as \"1500ms\", \"300s\", \"2m\" or \"1h\""
-#define SIZE_HELP ": write it as 65536, \"64KiB\", \"1MiB\" or \"2GiB\""
+#define SIZE_HELP     ": write it as 65536, \"64KiB\", \"1MiB\" or \"2GiB\""
 
 static const struct row file_faults[] = {
 	{"", "test.json:1:1: the text is empty"},

@@ -8,7 +8,7 @@
 
 #include "tests/unit/core_world.h"
 
-#define S US_PER_S
+#define S  US_PER_S
 #define MS US_PER_MS
 
 static struct world world;

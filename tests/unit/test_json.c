@@ -197,12 +197,12 @@ static void test_values(void **state)
 	assert_null(json_find(j, "stat.job_count"));
 	assert_null(json_get(j, "state.job_count"));
 	int sum = 0;
-	JSON_EACH (it, json_get(j, "l"))
+	JSON_EACH(it, json_get(j, "l"))
 		if (json_number(it, &n))
 			sum += (int)n;
 	assert_int_equal(sum, 6);
 	size_t named_n = 0;
-	JSON_EACH (it, j)
+	JSON_EACH(it, j)
 		named_n += strcmp(json_key(it), "n") == 0;
 	assert_int_equal(named_n, 2); /* duplicates can be seen */
 	json_free(j);

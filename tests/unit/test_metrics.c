@@ -52,7 +52,7 @@ static void assert_page(struct metrics_registry *r, const char *lines, bool ther
 		fail_msg("%son the page: %s\n%s", there ? "not " : "", lines, text);
 }
 
-#define assert_on_page(r, lines) assert_page(r, lines, true)
+#define assert_on_page(r, lines)     assert_page(r, lines, true)
 #define assert_not_on_page(r, lines) assert_page(r, lines, false)
 
 static size_t lines_with(const char *text, const char *what)

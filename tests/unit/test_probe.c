@@ -288,7 +288,9 @@ static void runs_out_of_memory_at_every_place(void **state)
 {
 	(void)state;
 	char path[] = "/ready", json[] = "a";
-	struct idle_config c = {.kind = CHECK_HTTP_GET, .path = path, .json_path = json,
+	struct idle_config c = {.kind = CHECK_HTTP_GET,
+				.path = path,
+				.json_path = json,
 				.timeout_us = 100 * US_PER_MS};
 	for (int i = 0; i < 40; i++) {
 		scripted_server_answer(&server,

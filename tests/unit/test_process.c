@@ -334,7 +334,7 @@ static void removes_and_takes_the_smallest_index_again(void **state)
 	WAIT_FOR(pods_in(POD_READY) == 3 && lines("pod-0") && lines("pod-1") && lines("pod-2"));
 	pid_t pid = (pid_t)atol(content("pod-1"));
 	provider_remove(provider, pod_named("process-1@"));
-	provider_remove(provider, pod_named("process-1@")); /* once is enough */
+	provider_remove(provider, pod_named("process-1@"));	  /* once is enough */
 	WAIT_FOR(lines("pod-1") == 2 && pods_in(POD_READY) == 3); /* the ledger wants it back */
 	assert_true(is_gone(pid));
 	provider_remove(provider, 12345);

@@ -1,0 +1,332 @@
+/* A job's exchange with its pod: connect, send, read the answer. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/log.h"
+#include "gateway/forward.h"
+#include "gateway/job_state.h"
+
+enum { PIECES = 16 };
+
+/* --- the answer ------------------------------------------------------------------------------ */
+
+/* A 101 that nobody asked for is none: on_end refuses it. */
+static bool is_interim(const struct job *j, const struct http_head *head)
+{
+	return head->status < 200 && (head->status != 101 || !j->wants_upgrade);
+}
+
+static void on_answer_head(struct job *j, const struct http_head *head)
+{
+	if (is_interim(j, head))
+		return; /* the client has been told to continue already */
+	j->answer_has_begun = true;
+	j->answer_keeps_alive = head->keep_alive && head->minor == 1 && head->status != 101;
+	if (j->has_timed_out)
+		return;
+	job_move(j, head->status == 101 ? JOB_TUNNEL : JOB_ANSWERING);
+	if (j->request)
+		request_answer_head(j->request, head);
+}
+
+static void on_answer_body(void *owner, const char *bytes, size_t len)
+{
+	struct job *j = owner;
+	if (j->request)
+		request_answer_body(j->request, bytes, len);
+}
+
+static void begin_answer(struct job *j)
+{
+	struct http_limits limits = gateway_http_limits(job_gateway(j));
+	if (limits.headers > FORWARD_HEADERS_MAX)
+		limits.headers = FORWARD_HEADERS_MAX;
+	http_parser_begin(j->parser, HTTP_IS_RESPONSE, limits, on_answer_body, j);
+	if (j->is_head)
+		http_parser_answers_head(j->parser);
+}
+
+/* A message has ended before these bytes; whether another one of this answer follows. */
+static bool on_end(struct job *j, const char *bytes, size_t len)
+{
+	const struct http_head *head = http_parser_head(j->parser);
+	if (head->status == 101 && !j->wants_upgrade) {
+		job_broke(j, "garbage", "the pod switches protocols unasked");
+		return false;
+	}
+	if (is_interim(j, head)) {
+		begin_answer(j);
+		return true;
+	}
+	if (j->state == JOB_TUNNEL) {
+		job_tunnel_open(j, bytes, len);
+		return false;
+	}
+	if (len)
+		j->answer_keeps_alive = false; /* bytes behind the end: nobody asked for them */
+	job_answered(j);
+	return false;
+}
+
+/* What was read: to the parser, which passes it on to the request. */
+static void take(struct job *j, const char *bytes, size_t len)
+{
+	size_t at = 0, used;
+	if (j->state == JOB_TUNNEL) {
+		job_tunnel_read(j, bytes, len);
+		return;
+	}
+	for (;;) {
+		enum http_result result = http_parser_feed(j->parser, bytes + at, len - at, &used);
+		at += used;
+		if (result == HTTP_MORE)
+			break;
+		if (result == HTTP_HEAD_END) {
+			on_answer_head(j, http_parser_head(j->parser));
+		} else if (result != HTTP_END) {
+			job_broke(j, "garbage", http_fault(j->parser));
+			return;
+		} else if (!on_end(j, bytes + at, len - at)) {
+			return;
+		}
+	}
+	if (j->state == JOB_ANSWERING && !j->has_timed_out)
+		job_set_timeout(j, j->backend->config->timeouts.stream_idle_us);
+}
+
+static void on_eof(struct job *j)
+{
+	if (j->state == JOB_TUNNEL) {
+		job_answered(j);
+		return;
+	}
+	if (http_parser_has_begun(j->parser) && http_parser_finish(j->parser) == HTTP_END) {
+		j->answer_keeps_alive = false;
+		job_answered(j);
+		return;
+	}
+	job_broke(j, "broken",
+		  j->answer_has_begun ? "the pod closed amid its answer"
+				      : "the pod closed without an answer");
+}
+
+static void on_read_error(struct job *j, int error)
+{
+	if (j->state == JOB_TUNNEL)
+		job_answered(j);
+	else
+		job_broke(j, "broken", strerror(error));
+}
+
+bool job_reads(const struct job *j)
+{
+	bool is_sent = j->state == JOB_SENDING || j->state == JOB_WAITING ||
+		       j->state == JOB_ANSWERING || j->state == JOB_TUNNEL;
+	return is_sent && j->upstream;
+}
+
+void job_read_more(struct job *j)
+{
+	struct gateway *gw = job_gateway(j);
+	for (int i = 0; i < READS_PER_TURN; i++) {
+		if (!job_reads(j))
+			return;
+		ssize_t n = recv(j->upstream->io.fd, gw->buffer, READ_BYTES, 0);
+		if (n > 0) {
+			take(j, gw->buffer, (size_t)n);
+		} else if (n == 0) {
+			on_eof(j);
+			return;
+		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			return;
+		} else if (errno != EINTR) {
+			on_read_error(j, errno);
+			return;
+		}
+	}
+	loop_defer_to_next_turn(gw->loop, &j->task);
+}
+
+/* --- sending --------------------------------------------------------------------------------- */
+
+static bool has_more_to_send(const struct job *j)
+{
+	return j->head_sent < j->head.len || (j->body && spool_length(j->body));
+}
+
+static int pieces_to_send(struct job *j, struct iovec *iov)
+{
+	int n = 0;
+	if (j->head_sent < j->head.len)
+		iov[n++] = (struct iovec){j->head.at + j->head_sent, j->head.len - j->head_sent};
+	if (j->body)
+		n += spool_peek(j->body, iov + n, PIECES - n);
+	return n;
+}
+
+static void drop_sent(struct job *j, size_t sent)
+{
+	size_t head = j->head.len - j->head_sent;
+	size_t of_head = sent < head ? sent : head;
+	j->head_sent += of_head;
+	if (sent > of_head)
+		spool_consume(j->body, sent - of_head);
+}
+
+static void all_sent(struct job *j)
+{
+	j->has_sent = true;
+	if (j->state == JOB_SENDING)
+		job_move(j, JOB_WAITING);
+	if (j->state == JOB_TUNNEL)
+		job_tunnel_sent(j);
+}
+
+static void send_failed(struct job *j)
+{
+	bool nothing_sent = j->head_sent == 0 && j->state == JOB_SENDING;
+	if (nothing_sent && j->upstream->is_reused) {
+		metrics_count(j->backend->stats.connections_stale);
+		job_unsent(j, UNSENT_STALE);
+		return;
+	}
+	/* The pod may have answered without reading all of the request: that answer counts. */
+	j->has_sent = false;
+	job_read_more(j);
+}
+
+/* Our disk's fault. If the pod has a part of the request, nobody knows what it makes of it. */
+static void body_failed(struct job *j)
+{
+	log_error("%s: a request's body: %s", j->backend->name,
+		  spool_error_text(spool_error(j->body)));
+	job_disappoint(j, OUTCOME_REFUSED, 503, "spool",
+		       "the request's body could not be read back from the disk");
+	job_finish(j, j->head_sent ? JOB_BROKE : JOB_ABANDONED, "spool");
+}
+
+void job_send_more(struct job *j)
+{
+	struct iovec iov[PIECES];
+	while (has_more_to_send(j)) {
+		struct msghdr message = {.msg_iov = iov};
+		message.msg_iovlen = (size_t)pieces_to_send(j, iov);
+		if (j->body && spool_error(j->body)) {
+			body_failed(j);
+			return;
+		}
+		if (!message.msg_iovlen)
+			return; /* it comes from the disk: on_spool */
+		ssize_t sent = sendmsg(j->upstream->io.fd, &message, MSG_NOSIGNAL);
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return;
+		if (sent < 0) {
+			send_failed(j);
+			return;
+		}
+		drop_sent(j, (size_t)sent);
+	}
+	all_sent(j);
+}
+
+/* --- the connection -------------------------------------------------------------------------- */
+
+/* We lack what it takes to reach a pod (memory, descriptors); that is no fault of the pod's. */
+static void abandon(struct job *j, int error)
+{
+	log_error("%s: cannot reach a pod: %s", j->backend->name, strerror(error));
+	job_disappoint(j, OUTCOME_REFUSED, 503, "no_resources",
+		       "the gateway is out of memory or file descriptors");
+	job_finish(j, JOB_ABANDONED, NULL);
+}
+
+static void start_sending(struct job *j)
+{
+	job_move(j, JOB_SENDING);
+	j->parser = gateway_take_parser(job_gateway(j));
+	if (!j->parser) {
+		abandon(j, ENOMEM);
+		return;
+	}
+	begin_answer(j);
+	service_started(job_service(j), j->grant, job_now(j));
+	job_set_timeout(j, j->backend->config->timeouts.response_us);
+	job_send_more(j);
+}
+
+static void on_timeout(struct job *j)
+{
+	bool amid = j->state == JOB_ANSWERING;
+	const char *detail = amid ? "the pod stopped amid its answer for timeouts.streamIdle"
+				  : "the pod did not answer within timeouts.response";
+	if (j->state == JOB_CONNECTING) {
+		job_unsent(j, UNSENT_TIMEOUT);
+		return;
+	}
+	if (j->state == JOB_TUNNEL) {
+		job_answered(j);
+		return;
+	}
+	bool is_gone = !service_grant_owner(job_service(j), j->grant);
+	if (job_is_pass(j) || is_gone) {
+		job_disappoint(j, OUTCOME_TIMEOUT, 504, "response_timeout", detail);
+		job_finish(j, is_gone ? JOB_FORGOTTEN : JOB_DROPPED, "response_timeout");
+		return;
+	}
+	/* The request ends here, the job does not: its answer is read when it comes. */
+	j->has_timed_out = true;
+	service_timed_out(job_service(j), j->grant, job_now(j));
+	activator_changed(j->backend->activator);
+	job_disappoint(j, OUTCOME_TIMEOUT, 504, "response_timeout", detail);
+	job_interrupt(j);
+}
+
+static void on_upstream(void *owner, enum upstream_event event, unsigned what)
+{
+	struct job *j = owner;
+	switch (event) {
+	case UPSTREAM_CONNECTED:
+		start_sending(j);
+		break;
+	case UPSTREAM_REFUSED:
+		job_unsent(j, UNSENT_REFUSED);
+		break;
+	case UPSTREAM_CONNECT_FAILED:
+		job_unsent(j, UNSENT_TIMEOUT);
+		break;
+	case UPSTREAM_TIMER:
+		on_timeout(j);
+		break;
+	case UPSTREAM_READY:
+		if (what & (IO_READ | IO_HANGUP))
+			job_read_more(j);
+		if ((what & IO_WRITE) && job_reads(j) && has_more_to_send(j))
+			job_send_more(j);
+		break;
+	}
+}
+
+static bool is_network_error(int error)
+{
+	return error == ENETUNREACH || error == EHOSTUNREACH || error == ETIMEDOUT ||
+	       error == ENETDOWN || error == EADDRNOTAVAIL;
+}
+
+void job_connect(struct job *j)
+{
+	struct upstream_pool *pool = backend_pool(j->backend, j->pod);
+	errno = ENOMEM;
+	j->upstream = pool ? upstream_take(pool, j->must_be_new, on_upstream, j) : NULL;
+	if (j->upstream && j->upstream->state == UPSTREAM_BUSY)
+		start_sending(j);
+	else if (!j->upstream && errno == ECONNREFUSED)
+		job_unsent(j, UNSENT_REFUSED);
+	else if (!j->upstream && is_network_error(errno))
+		job_unsent(j, UNSENT_TIMEOUT);
+	else if (!j->upstream)
+		abandon(j, errno);
+}
