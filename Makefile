@@ -16,7 +16,7 @@ SAN     ?= 0
 WERROR  ?= 0
 PREFIX  ?= /usr/local
 PYTHON  := /usr/bin/python3
-VARIANT := $(if $(filter clang%,$(CC)),-clang)
+VARIANT := $(if $(filter clang%,$(CC)),/clang)
 
 ifeq ($(SAN),1)
 BUILD   := build/san$(VARIANT)

@@ -127,7 +127,7 @@ def fuzz():
 
 
 def deep():
-    yield from unit_tests(ROOT / "build-clang")
+    yield from unit_tests(ROOT / "build" / "clang")
     yield from valgrind()
     yield from more_worlds()
     yield from fuzz()

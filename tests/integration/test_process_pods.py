@@ -102,7 +102,7 @@ def test_scale_down_takes_no_working_pod(fleet):
 
 
 def test_pods_that_die_at_the_start_are_told_of(fleet):
-    front = fleet("--fail-start", process={"startupFailures": 2, "backoffBase": "10ms"},
+    front = fleet("--fail-start", process={"startupFailures": 2, "backoffBase": "1s"},
                   queue={"coldStartMaxWait": "60s"})
     clients = generate(front, 3)
     for client in clients:
@@ -111,7 +111,7 @@ def test_pods_that_die_at_the_start_are_told_of(fleet):
         assert int(response.get("retry-after")) >= 1
     assert front.service()["scale"]["failure"]
     assert front.metrics()("slotgate_scaling_failures_total") >= 2
-    assert "demo-pod: failed to start" in front.log(), "the pod's own words"
+    wait_until(lambda: "demo-pod: failed to start" in front.log(), "the pod's own words")
 
 
 def test_a_missing_command_is_told_at_once(fleet):
