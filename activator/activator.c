@@ -8,6 +8,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+/* Pods that start are refused a few times: only then is it worth a line, and again later. */
+static const int64_t FIRST_TELL_US = 5 * US_PER_S, TELL_US = 30 * US_PER_S;
+
 struct activator {
 	struct provider_host host;
 	struct probe_client probes;
@@ -29,7 +32,8 @@ struct attachment {
 	struct probe *probe; /* the question under way */
 	uint64_t question;
 	bool is_idle_check;
-	void *data; /* the owner's */
+	int64_t tell_us; /* not before then is it said again why the pod is not ready */
+	void *data;	 /* the owner's */
 };
 
 static int64_t now_of(const struct activator *a)
@@ -47,6 +51,7 @@ static void attach(struct activator *a, struct pod *p)
 	list_init(&at->link);
 	at->activator = a;
 	at->pod = p->id;
+	at->tell_us = now_of(a) + FIRST_TELL_US;
 	p->attachment = at;
 }
 
@@ -127,14 +132,29 @@ static struct attachment *attachment_of(const struct activator *a, uint64_t pod)
 	return p ? p->attachment : NULL;
 }
 
+/* A pod that does not get ready says why now and then, not at each question. */
+static void tell_why(struct activator *a, const struct pod *p)
+{
+	struct attachment *at = p->attachment;
+	if (!at || !p->last_answer || now_of(a) < at->tell_us)
+		return;
+	at->tell_us = now_of(a) + TELL_US;
+	log_info("%s: pod %s: still %s: %s", a->config->name, p->name, pod_state_name(p->state),
+		 p->last_answer);
+}
+
 static void on_answer(void *owner, enum pod_answer answer)
 {
 	struct attachment *at = owner;
 	struct activator *a = at->activator;
+	uint64_t at_pod = at->pod;
 	at->probe = NULL;
 	a->events->probed(a->owner, at->is_idle_check, answer);
 	service_pod_answered(a->service, at->pod, at->question, answer, now_of(a));
 	activator_changed(a);
+	const struct pod *p = service_pod(a->service, at_pod);
+	if (p && answer != ANSWER_YES)
+		tell_why(a, p);
 }
 
 static void ask(struct activator *a, const struct decision *d)

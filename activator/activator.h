@@ -21,8 +21,8 @@ struct activator_events {
 	void (*slot_freed)(void *owner, const struct slot *, int64_t now_us);
 	void (*scaling_failed)(void *owner, const char *reason);
 	void (*probed)(void *owner, bool idle_check, enum pod_answer);
-	/* Whether another service that was taken out of the configuration still has work at a pod
-	 * of this address: until it has not, this one's is not ready. */
+	/* Whether another service still has work at a pod of this address (a reload has given it to
+	 * this one): until it has not, this one's pod is not ready. */
 	bool (*is_taken)(void *owner, const struct net_address *);
 	/* The pod is gone; `data` is what the owner keeps of it, if anything. */
 	void (*pod_freed)(void *owner, const struct pod *, void *data);

@@ -67,6 +67,8 @@ const char *net_parse(const char *text, struct net_address *a)
 		a->len = sizeof(*v4);
 		return NULL;
 	}
+	if (inet_pton(AF_INET6, name, &v6->sin6_addr) == 1 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+		return "write an IPv4 address as such, not mapped into IPv6";
 	if (inet_pton(AF_INET6, name, &v6->sin6_addr) == 1) {
 		v6->sin6_family = AF_INET6;
 		v6->sin6_port = htons((uint16_t)port);
@@ -86,6 +88,15 @@ int net_port(const struct net_address *a)
 bool net_is_same(const struct net_address *a, const struct net_address *b)
 {
 	return a->len == b->len && memcmp(&a->sa, &b->sa, a->len) == 0;
+}
+
+bool net_is_any(const struct net_address *a)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&a->sa;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&a->sa;
+	if (a->sa.ss_family == AF_INET6)
+		return IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+	return v4->sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
 void net_format_host(const struct net_address *a, char text[NET_TEXT_BYTES])

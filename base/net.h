@@ -24,6 +24,7 @@ const char *net_parse(const char *text, struct net_address *);
 void net_format(const struct net_address *, char text[NET_TEXT_BYTES]);
 void net_format_host(const struct net_address *, char text[NET_TEXT_BYTES]);
 int net_port(const struct net_address *);
+bool net_is_any(const struct net_address *); /* every interface: good for listening only */
 bool net_is_same(const struct net_address *, const struct net_address *);
 
 /* A non-blocking listening socket; -1 and errno. `bound` gets the address with its real port. */

@@ -56,6 +56,8 @@ static const char *form_pod_address(const char *text)
 {
 	struct net_address a;
 	const char *fault = net_parse(text, &a);
+	if (!fault && net_is_any(&a))
+		fault = "a pod needs an address of its own, not that of every interface";
 	return !fault && net_port(&a) == 0 ? "a pod's port must not be 0" : fault;
 }
 

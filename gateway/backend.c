@@ -91,7 +91,7 @@ static bool is_taken(void *owner, const struct net_address *address)
 	struct search s = {.address = address};
 	LIST_EACH(b, &self->gateway->backends, struct backend, link) {
 		s.backend = b;
-		if (b != self && b->is_retired)
+		if (b != self)
 			service_each_pod(backend_service(b), look_for_work, &s);
 	}
 	return s.found;

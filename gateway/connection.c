@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,6 +18,8 @@
 static const int64_t STALL_US = 120 * US_PER_S;
 /* How long the rest of a refused request is read away, so that the refusal arrives. */
 static const int64_t LINGER_US = 2 * US_PER_S;
+
+enum { READ_AHEAD_BYTES = 32 << 10, PIPELINED_MAX_BYTES = 1 << 20 };
 
 static const struct spool_limits default_spool = {1 << 20, 64 << 20};
 
@@ -424,6 +427,27 @@ static bool has_left(struct connection *c)
 	return peer == NET_BROKEN || (c->peer_closed && !c->listener->half_close);
 }
 
+/*
+ * Takes what a waiting client pipelines off the socket when it gets much: behind a full window its
+ * end could not be seen. False: it is more than anybody needs to send ahead.
+ */
+static bool read_ahead(struct connection *c)
+{
+	int in_socket = 0;
+	if (ioctl(c->io.fd, FIONREAD, &in_socket) != 0 || in_socket < READ_AHEAD_BYTES)
+		return true;
+	while (c->unread.len - c->unread_start < PIPELINED_MAX_BYTES) {
+		ssize_t n = recv(c->io.fd, c->gateway->buffer, READ_BYTES, 0);
+		if (n <= 0)
+			return n < 0 ? errno == EAGAIN : c->listener->half_close;
+		if (!keep_unread(c, c->gateway->buffer, (size_t)n))
+			return false;
+	}
+	log_info("%s: a client sends more than %d bytes ahead while it waits: dropped",
+		 c->listener->address, PIPELINED_MAX_BYTES);
+	return false;
+}
+
 /* Somebody has still to do something for this client. */
 static bool waits(const struct connection *c)
 {
@@ -447,7 +471,7 @@ static void on_io(void *owner, unsigned what)
 		connection_flush(c);
 	if (what & (IO_READ | IO_HANGUP)) {
 		read_more(c);
-		if (waits(c) && has_left(c))
+		if (waits(c) && (has_left(c) || !read_ahead(c)))
 			lose(c, END_CLIENT_LEFT);
 	}
 }

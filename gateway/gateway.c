@@ -19,6 +19,7 @@
 #include "gateway/request.h"
 
 static const int64_t WATCH_US = US_PER_S;
+static const int64_t REFUSE_US = 500 * US_PER_MS;
 
 /* --- shared ---------------------------------------------------------------------------------- */
 
@@ -199,8 +200,18 @@ void gateway_drain_on(struct gateway *gw)
 static void on_drain_timeout(void *owner)
 {
 	struct gateway *gw = owner;
-	log_warn("drainTimeout: the requests that are left are cut off");
-	shut_down(gw);
+	if (gw->drain_is_over) {
+		shut_down(gw);
+		return;
+	}
+	log_warn("drainTimeout: the requests that are left are refused, or cut off");
+	gw->drain_is_over = true;
+	LIST_EACH(b, &gw->backends, struct backend, link) {
+		service_close(backend_service(b), loop_now_us(gw->loop));
+		activator_changed(b->activator);
+	}
+	/* Those that waited get a moment to be told. */
+	timer_set(&gw->drain_timer, loop_now_us(gw->loop) + REFUSE_US);
 }
 
 static void close_listeners(struct gateway *gw, bool admin_too)
@@ -256,6 +267,7 @@ static bool start(struct gateway *gw)
 	list_init(&gw->backends);
 	list_init(&gw->requests);
 	list_init(&gw->job_list);
+	list_init(&gw->overdue);
 	list_init(&gw->connections);
 	table_init(&gw->jobs);
 	gw->buffer = mem_must_zalloc(READ_BYTES);

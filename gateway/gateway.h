@@ -37,13 +37,15 @@ struct gateway {
 	struct list listeners;
 	struct list backends;
 	struct table jobs;
-	struct list job_list;
+	struct list job_list; /* jobs that have not ended, */
+	struct list
+		overdue; /* and those of them that took too long: a drain does not wait for these */
 	struct list requests; /* all that have not finished */
 	struct list connections;
 	int64_t connection_count;
 	bool accept_paused; /* no descriptors are left */
 
-	bool draining;
+	bool draining, drain_is_over;
 	struct timer drain_timer;
 	struct task drain_task;
 	int shutting_down;	  /* backends whose pods are still there; 0: not begun */

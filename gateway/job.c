@@ -280,6 +280,8 @@ void jobs_abort(struct gateway *gw)
 {
 	LIST_EACH(j, &gw->job_list, struct job, link)
 		job_forget(j);
+	LIST_EACH(j, &gw->overdue, struct job, link)
+		job_forget(j);
 }
 
 /* --- interrupts ------------------------------------------------------------------------------ */

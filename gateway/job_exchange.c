@@ -279,6 +279,8 @@ static void on_timeout(struct job *j)
 	}
 	/* The request ends here, the job does not: its answer is read when it comes. */
 	j->has_timed_out = true;
+	list_remove(&j->link);
+	list_push_back(&job_gateway(j)->overdue, &j->link);
 	service_timed_out(job_service(j), j->grant, job_now(j));
 	activator_changed(j->backend->activator);
 	job_disappoint(j, OUTCOME_TIMEOUT, 504, "response_timeout", detail);

@@ -53,6 +53,8 @@ static void add_pod(void *arg, const struct pod *p)
 	str_printf(s, ",\"capacity\":%lld,\"used\":%lld,\"passThrough\":%lld,\"failures\":%d,",
 		   p->capacity == INT32_MAX ? 0LL : (long long)p->capacity, (long long)p->used,
 		   (long long)p->passes, p->failures);
+	add_text(s, "lastAnswer", p->last_answer ? p->last_answer : "");
+	str_add_char(s, ',');
 	add_slots(s, p->slot_counts, shown_free(w->backend, p));
 	str_add_char(s, '}');
 }

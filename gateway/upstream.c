@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/backend.h"
 #include "gateway/gateway.h"
+
+static const int64_t PROOF_US = 20 * US_PER_MS;
 
 struct upstream_pool {
 	struct backend *backend;
@@ -15,6 +17,7 @@ struct upstream_pool {
 	struct list idle;
 	int references; /* its pod, and each connection */
 	bool is_closed; /* its pod is gone: nothing is kept any more */
+	bool keeps;	/* the pod has been seen to keep an idle connection open */
 };
 
 static void pool_drop(struct upstream_pool *pool)
@@ -90,8 +93,11 @@ static void on_io(void *owner, unsigned what)
 		break;
 	case UPSTREAM_IDLE:
 		/* Nothing may come on it: the pod has closed it, or speaks out of turn. */
-		if (!net_is_idle(u->io.fd))
+		if (!net_is_idle(u->io.fd)) {
+			int64_t now_us = loop_now_us(u->pool->backend->gateway->loop);
+			u->pool->keeps &= now_us - u->idle_us >= PROOF_US;
 			upstream_close(u);
+		}
 		break;
 	case UPSTREAM_DEAD:
 		break;
@@ -107,8 +113,26 @@ static void on_timer(void *owner)
 		u->fn(u->owner, UPSTREAM_TIMER, 0);
 }
 
+/*
+ * Some pods close after each answer without saying so. Their FIN is a moment behind the answer, and
+ * a job that is sent in between is lost. So none is used again until one has stayed open idle for a
+ * while; after that the pod is known to keep them.
+ */
+static bool keeps_connections(struct upstream_pool *pool, const struct upstream *oldest)
+{
+	int64_t now_us = loop_now_us(pool->backend->gateway->loop);
+	if (!pool->keeps && now_us - oldest->idle_us >= PROOF_US && net_is_idle(oldest->io.fd))
+		pool->keeps = true;
+	return pool->keeps;
+}
+
 static struct upstream *take_idle(struct upstream_pool *pool)
 {
+	struct upstream *oldest = list_is_empty(&pool->idle)
+					  ? NULL
+					  : LIST_OWNER(pool->idle.prev, struct upstream, link);
+	if (!oldest || !keeps_connections(pool, oldest))
+		return NULL;
 	/* The one used last is the least likely to be closed by the pod in this moment. */
 	while (!list_is_empty(&pool->idle)) {
 		struct upstream *u = LIST_FIRST(&pool->idle, struct upstream, link);
@@ -177,6 +201,7 @@ void upstream_give(struct upstream *u)
 		return;
 	}
 	u->state = UPSTREAM_IDLE;
+	u->idle_us = loop_now_us(pool->backend->gateway->loop);
 	u->fn = NULL;
 	u->owner = NULL;
 	list_push_front(&pool->idle, &u->link);

@@ -37,6 +37,7 @@ struct upstream {
 	struct task reap;
 	upstream_fn *fn;
 	void *owner;
+	int64_t idle_us; /* since when, in IDLE */
 	bool is_reused;
 };
 

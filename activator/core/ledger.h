@@ -70,6 +70,8 @@ void pod_is_ready(struct service *, struct pod *, int64_t now_us);
 void pod_free(struct service *, struct pod *);
 int64_t pod_capacity(const struct service *);
 void pods_resize(struct service *, int64_t now_us); /* containerConcurrency has changed */
+void pods_ask_again(struct service *,
+		    int64_t now_us); /* open ones prove anew that they are ready */
 void pods_free(struct service *);
 bool service_may_have_pods(const struct service *); /* one is there, or may come to be open */
 

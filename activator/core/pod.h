@@ -96,6 +96,7 @@ struct pod {
 	bool question_is_check;	   /* idle? rather than: ready? */
 	int64_t question_us;	   /* when this state's last one was asked; -1: none */
 	int idle_answers;	   /* in a row */
+	const char *last_answer;   /* to a question, in this state: "not ready"; NULL: none yet */
 };
 
 static inline int64_t pod_free_places(const struct pod *p)

@@ -87,6 +87,7 @@ void pod_move(struct service *s, struct pod *p, enum pod_state to, int64_t now_u
 	if (was_cold && is_open(to))
 		s->warm_us = now_us;
 	p->since_us = now_us;
+	p->last_answer = NULL;
 	p->idle_answers = 0;
 	p->question = 0; /* an answer under way is about another state */
 	p->question_us = -1;
@@ -294,6 +295,15 @@ bool service_pod_release(struct service *s, const char *name, int64_t now_us)
 		return false;
 	pod_is_known_idle(s, p, now_us);
 	return true;
+}
+
+/* The service was out of the configuration: others may have used its pods meanwhile. */
+void pods_ask_again(struct service *s, int64_t now_us)
+{
+	const enum pod_state open[] = {POD_READY, POD_FULL};
+	for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++)
+		LIST_EACH(p, &s->pods[open[i]], struct pod, link)
+			pod_move(s, p, POD_STARTING, now_us);
 }
 
 void pods_free(struct service *s)

@@ -199,6 +199,15 @@ static void on_idle_answer(struct service *s, struct pod *p, bool is_idle, int64
 		pod_watch(s, p, now_us);
 }
 
+static const char *answer_text(const struct pod *p, enum pod_answer answer)
+{
+	if (answer == ANSWER_REFUSED)
+		return "its port takes no connections";
+	if (p->question_is_check)
+		return answer == ANSWER_YES ? "idle" : "not idle, or no answer to the idle check";
+	return answer == ANSWER_YES ? "ready" : "not ready: the readiness check failed";
+}
+
 void service_pod_answered(struct service *s, uint64_t pod, uint64_t question,
 			  enum pod_answer answer, int64_t now_us)
 {
@@ -206,6 +215,7 @@ void service_pod_answered(struct service *s, uint64_t pod, uint64_t question,
 	if (!p || !question || p->question != question)
 		return;
 	p->question = 0;
+	p->last_answer = answer_text(p, answer);
 	if (answer == ANSWER_REFUSED) {
 		uint64_t id = p->id;
 		on_refused(s, p, now_us);

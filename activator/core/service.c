@@ -342,6 +342,7 @@ void service_open(struct service *s, int64_t now_us)
 {
 	s->closed = false;
 	s->match_due = true;
+	pods_ask_again(s, now_us);
 	service_observe(s, now_us);
 }
 
@@ -485,10 +486,16 @@ void service_requeue(struct service *s, struct ticket *t, int64_t now_us)
 
 /* --- time and decisions ---------------------------------------------------------------------- */
 
+/* There is no pod, and there never was one that might come back soon. */
+static bool waits_for_first_pod(const struct service *s)
+{
+	return service_is_cold(s) && !s->pod_counts[POD_EJECTED] && !s->pod_counts[POD_QUARANTINED];
+}
+
 static int64_t deadline_of(const struct service *s, const struct ticket *t)
 {
 	const struct queue_config *q = &s->config->queue;
-	if (service_is_cold(s))
+	if (waits_for_first_pod(s))
 		return t->enqueued_us + q->cold_start_max_wait_us;
 	int64_t from_us = t->enqueued_us > s->warm_us ? t->enqueued_us : s->warm_us;
 	return from_us + q->max_wait_us;
@@ -534,7 +541,7 @@ static enum refusal over(const struct service *s, const struct ticket *t, int64_
 		return REFUSAL_SCALING_FAILED;
 	if (now_us < deadline_of(s, t))
 		return REFUSAL_NONE;
-	return service_is_cold(s) ? REFUSAL_COLD_START : REFUSAL_EXPIRED;
+	return waits_for_first_pod(s) ? REFUSAL_COLD_START : REFUSAL_EXPIRED;
 }
 
 static bool refuse_first(struct service *s, struct list *queue, int64_t now_us, struct decision *d)

@@ -29,6 +29,7 @@ struct process_provider {
 	int64_t wanted;
 	uint64_t starts; /* so far */
 	bool closing;
+	int first_choice;   /* the index behind the one that failed last: it may do better */
 	int failures;	    /* in a row */
 	int64_t failed_us;  /* when the last of them was counted */
 	bool failure_told;  /* the ledger knows that scaling fails */
@@ -282,14 +283,22 @@ static bool port_is_promised(const struct process_provider *s, int port)
 	return false;
 }
 
-/* The smallest; -1: all are in use. */
-static int free_index(const struct process_provider *s)
+static int index_count(const struct process_provider *s)
 {
 	int64_t most = s->config->autoscaling.max_scale;
-	int end = most > 0 && most <= INDEX_MAX ? (int)most : INDEX_MAX + 1;
-	for (int i = 0; i < end; i++)
-		if (index_is_free(s, i))
-			return i;
+	return most > 0 && most <= INDEX_MAX ? (int)most : INDEX_MAX + 1;
+}
+
+/* The smallest, but those that have just failed come last: one dead GPU must not keep the others
+ * from work. -1: all are in use. */
+static int free_index(const struct process_provider *s)
+{
+	int count = index_count(s);
+	for (int i = 0; i < count; i++) {
+		int index = (s->first_choice + i) % count;
+		if (index_is_free(s, index))
+			return index;
+	}
 	return -1;
 }
 
@@ -405,6 +414,7 @@ static bool start_one(struct process_provider *s)
 		snprintf(reason, sizeof(reason), "cannot start another pod: %s", strerror(error));
 	if (p)
 		process_free(p);
+	s->first_choice = index + 1;
 	fail(s, now_us(s), false, reason);
 	return false;
 }

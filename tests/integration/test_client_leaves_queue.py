@@ -1,4 +1,6 @@
 """Promise 4, the dead don't compute: who leaves while waiting never reaches a pod, nor counts."""
+import contextlib
+
 import pytest
 
 WAYS = ["leave", "reset", "finish_sending"]
@@ -69,13 +71,28 @@ def test_who_leaves_the_queue_never_reaches_a_pod(busy, pod, send, how):
     assert pod.paths() == ["/job/holder", "/job/later"]
 
 
-def test_a_reset_is_seen_behind_more_bytes_than_are_read(busy, pod):
+@pytest.mark.parametrize("ahead", [100_000, 200_000, 900_000])
+@pytest.mark.parametrize("how", ["leave", "reset"])
+def test_an_end_is_seen_behind_many_bytes(busy, pod, ahead, how):
+    """More than a closed window holds: the end must not hide behind it."""
     leaver = busy.client()
     leaver.post("/job/leaver")
-    leaver.send_what_fits(leaver.head("POST", "/job/never-read", [("Content-Length", 50 << 20)])
-                          + b"x" * (50 << 20))
     busy.wait_for(waiting=1)
-    leaver.reset()
+    leaver.send(leaver.head("POST", "/job/never-read", [("Content-Length", ahead)]) + b"x" * ahead)
+    getattr(leaver, how)()
+    busy.wait_for(waiting=0, concurrency=1)
+    busy.job.answer()
+    busy.holder.read_response()
+    assert pod.paths() == ["/job/holder"]
+
+
+def test_who_sends_megabytes_ahead_while_it_waits_is_dropped(busy, pod):
+    leaver = busy.client()
+    leaver.post("/job/leaver")
+    busy.wait_for(waiting=1)
+    with contextlib.suppress(ConnectionError):
+        leaver.send_what_fits(leaver.head("POST", "/job/never-read",
+                                          [("Content-Length", 50 << 20)]) + b"x" * (50 << 20))
     busy.wait_for(waiting=0, concurrency=1)
     busy.job.answer()
     busy.holder.read_response()

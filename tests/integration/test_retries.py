@@ -37,14 +37,38 @@ def test_not_even_when_both_are_found_in_the_same_turn(gateway, pod):
     assert len(pod.requests) == 20
 
 
+def one_job(front, pod, path):
+    client = front.open_post(path)
+    pod.next().answer()
+    assert client.read_response().status == 200
+    client.leave()
+
+
 def test_kept_connections_are_reused(gateway, pod):
+    """Once the pod has been seen to keep them: one that closes right behind its answer, without a
+    word, would lose the next job."""
     front = gateway(pod)
+    def is_reused():
+        one_job(front, pod, "/job/first")
+        return front.metrics()("slotgate_upstream_connections_total", how="reused") > 0
+    wait_until(is_reused, "a connection was used again")
+    before = len(pod.requests)
     for i in range(10):
+        one_job(front, pod, f"/job/{i}")
+    assert len({id(job.connection) for job in pod.requests[before:]}) == 1
+
+
+def test_a_pod_that_closes_behind_each_answer_loses_no_job(gateway, pod):
+    """It does not say that it will, and its FIN comes a moment later."""
+    front = gateway(pod)
+    for i in range(30):
         client = front.open_post(f"/job/{i}")
-        pod.next().answer()
+        job = pod.next()
+        job.answer()
+        job.hang_up()
         assert client.read_response().status == 200
         client.leave()
-    assert len({id(job.connection) for job in pod.requests}) == 1
+    assert front.metrics()("slotgate_upstream_connections_total", how="reused") == 0
 
 
 def test_an_idle_connection_is_not_reused_for_longer_than_it_may(gateway, pod):

@@ -75,9 +75,17 @@ void check_grant(struct model *m, const struct work *w, const struct decision *d
 			MODEL_CHECK(m, i == to || !w->ticket.prefer_pod || !may_go(m, w, i), i, to);
 }
 
-static int64_t deadline_of(const struct model *m, const struct work *w)
+/* Pods that are out for a while count as there: the wait is not for a first one. */
+static bool waits_for_first_pod(struct model *m)
 {
-	if (m->open_pods == 0)
+	struct service_counts c;
+	service_count(m->service, m->now_us, &c);
+	return m->open_pods == 0 && c.pods[POD_EJECTED] + c.pods[POD_QUARANTINED] == 0;
+}
+
+static int64_t deadline_of(struct model *m, const struct work *w)
+{
+	if (waits_for_first_pod(m))
 		return w->enqueued_us + m->config->queue.cold_start_max_wait_us;
 	int64_t from_us = w->enqueued_us > m->warm_us ? w->enqueued_us : m->warm_us;
 	return from_us + m->config->queue.max_wait_us;
@@ -90,10 +98,10 @@ void check_refusal(struct model *m, const struct work *w)
 	bool is_late = deadline_of(m, w) <= m->now_us, holds = false;
 	switch (t->refusal) {
 	case REFUSAL_EXPIRED:
-		holds = is_late && m->open_pods > 0;
+		holds = is_late && !waits_for_first_pod(m);
 		break;
 	case REFUSAL_COLD_START:
-		holds = is_late && m->open_pods == 0;
+		holds = is_late && waits_for_first_pod(m);
 		break;
 	case REFUSAL_SCALING_FAILED:
 		holds = m->scaling_fails_until_us > m->now_us && m->open_pods == 0;
