@@ -140,7 +140,7 @@ static const struct option service_options[] = {
 	{"timeouts.connect", OPTION_DURATION, AT(timeouts.connect_us), MS, HOUR, "2s",
 	 .help = "For a connection to a pod."},
 	{"timeouts.response", OPTION_DURATION, AT(timeouts.response_us), MS, DAY, "600s",
-	 .help = "From the end of sending a request to its answer's first byte: the working "
+	 .help = "From the start of sending a request to its answer's first byte: the working "
 		 "time."},
 	{"timeouts.streamIdle", OPTION_DURATION, AT(timeouts.stream_idle_us), MS, DAY, "300s",
 	 .help = "Between two pieces of an answer."},

@@ -103,6 +103,6 @@ void scale_tick(struct service *, int64_t now_us);
 void scale_wake(struct service *, int64_t now_us);  /* something waits and no pod is ready */
 void scale_apply(struct service *, int64_t now_us); /* pods have come or gone */
 void scale_remove(struct service *, struct pod *, int64_t now_us);
-bool scale_next_removal(struct service *, struct decision *);
+bool scale_next_removal(struct service *, int64_t now_us, struct decision *);
 
 #endif

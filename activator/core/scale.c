@@ -36,14 +36,26 @@ void scale_remove(struct service *s, struct pod *p, int64_t now_us)
 	scale_apply(s, now_us);
 }
 
-bool scale_next_removal(struct service *s, struct decision *d)
+/* A quarantined one may have proved itself since it was chosen, by the answer it owed: then what else
+ * works at it must not be stopped. */
+static bool is_wrongly_chosen(const struct pod *p)
 {
-	if (list_is_empty(&s->removals))
-		return false;
-	struct pod *p = LIST_FIRST(&s->removals, struct pod, removal_link);
-	list_remove(&p->removal_link);
-	*d = (struct decision){.kind = DECIDE_REMOVE, .pod = p->id};
-	return true;
+	return !pod_is_idle(p) && !p->slot_counts[SLOT_QUARANTINED];
+}
+
+bool scale_next_removal(struct service *s, int64_t now_us, struct decision *d)
+{
+	while (!list_is_empty(&s->removals)) {
+		struct pod *p = LIST_FIRST(&s->removals, struct pod, removal_link);
+		list_remove(&p->removal_link);
+		if (is_wrongly_chosen(p)) {
+			pod_open(s, p, now_us);
+			continue;
+		}
+		*d = (struct decision){.kind = DECIDE_REMOVE, .pod = p->id};
+		return true;
+	}
+	return false;
 }
 
 /* The last idle one on a list: the newest of those that start, the least recently used of those

@@ -587,12 +587,22 @@ static bool tell_scale(struct service *s, struct decision *d)
 	return true;
 }
 
-bool service_next(struct service *s, int64_t now_us, struct decision *d)
+static bool next(struct service *s, int64_t now_us, struct decision *d)
 {
 	return match_next(s, now_us, d) || refuse_first(s, &s->queue, now_us, d) ||
 	       refuse_first(s, &s->pass_queue, now_us, d) || tell_refused(s, d) ||
 	       tell_forgotten(s, d) || pods_next_question(s, now_us, d) ||
-	       scale_next_removal(s, d) || tell_scale(s, d);
+	       scale_next_removal(s, now_us, d) || tell_scale(s, d);
+}
+
+bool service_next(struct service *s, int64_t now_us, struct decision *d)
+{
+	/* A removal that is called off opens a pod: then there is something to match again. */
+	do
+		if (next(s, now_us, d))
+			return true;
+	while (s->match_due && !s->closed);
+	return false;
 }
 
 /* --- looking --------------------------------------------------------------------------------- */

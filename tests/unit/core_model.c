@@ -487,7 +487,9 @@ void model_finish(struct model *m)
 				model_truth(m, m->questions[0].machine, m->questions[0].is_check));
 		model_drain(m);
 		check_all(m);
-		m->now_us = service_next_deadline_us(m->service);
+		/* One that a change has brought forward may be over already. */
+		int64_t wake_us = service_next_deadline_us(m->service);
+		m->now_us = wake_us > m->now_us ? wake_us : m->now_us;
 		service_tick(m->service, m->now_us);
 		model_drain(m);
 		check_all(m);
