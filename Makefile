@@ -104,9 +104,15 @@ $(BUILD)/replay: $(BUILD)/tests/fuzz/replay_main.o $(FUZZ_SRC:%.c=$(BUILD)/%.o) 
 	@echo "  LINK $@"
 	@$(CC) $(MODE) -pthread $^ -o $@ $(LIBS)
 
-$(BUILD)/fuzz-%: tests/fuzz/fuzz_main.c $(FUZZ_SRC:%.c=$(BUILD)/%.o) $(LIB)
+$(FUZZERS:%=$(BUILD)/tests/fuzz/main-%.o): $(BUILD)/tests/fuzz/main-%.o: tests/fuzz/fuzz_main.c
+	@mkdir -p $(@D)
+	@echo "  CC   $< for $*"
+	@$(COMPILE) -DFUZZ_TARGET=fuzz_$* -c $< -o $@
+
+$(FUZZERS:%=$(BUILD)/fuzz-%): $(BUILD)/fuzz-%: $(BUILD)/tests/fuzz/main-%.o \
+		$(FUZZ_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	@echo "  LINK $@"
-	@$(COMPILE) -DFUZZ_TARGET=fuzz_$* -fsanitize=fuzzer $^ -o $@ $(LIBS)
+	@$(CC) $(MODE) -fsanitize=fuzzer -pthread $^ -o $@ $(LIBS)
 
 # --- what the machine needs (Debian) -------------------------------------------------------------
 
