@@ -267,6 +267,12 @@ static void on_body(void *owner, const char *bytes, size_t len)
 
 static bool keep_unread(struct connection *c, const char *bytes, size_t len)
 {
+	/* A client that never lets it run empty would have it grow for ever: drop what was used. */
+	if (c->unread_start && c->unread_start >= c->unread.len / 2) {
+		c->unread.len -= c->unread_start;
+		memmove(c->unread.at, c->unread.at + c->unread_start, c->unread.len);
+		c->unread_start = 0;
+	}
 	if (len)
 		str_add(&c->unread, bytes, len);
 	return !c->unread.failed;
