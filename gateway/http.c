@@ -272,9 +272,10 @@ static const char *broken_rule(struct http_parser *p)
 	return fault;
 }
 
-static bool keeps_alive(const struct http_head *h)
+/* Ours, not llhttp's: that takes Proxy-Connection for Connection. */
+static void read_connection(struct http_head *h)
 {
-	bool close = false, keep = false;
+	bool close = false, keep = false, upgrade = false;
 	for (size_t i = 0; i < h->count; i++) {
 		struct slice list = h->headers[i].value, element;
 		if (h->headers[i].id != HEADER_CONNECTION)
@@ -282,9 +283,11 @@ static bool keeps_alive(const struct http_head *h)
 		while (slice_next_in_list(&list, &element)) {
 			close |= slice_is_nocase(element, "close");
 			keep |= slice_is_nocase(element, "keep-alive");
+			upgrade |= slice_is_nocase(element, "upgrade");
 		}
 	}
-	return !close && (h->minor == 1 || keep);
+	h->keep_alive = !close && (h->minor == 1 || keep);
+	h->wants_upgrade = upgrade && http_find(h, HEADER_UPGRADE).len;
 }
 
 static void read_framing(struct http_parser *p)
@@ -293,7 +296,6 @@ static void read_framing(struct http_parser *p)
 	bool is_request = p->llhttp.type == HTTP_REQUEST;
 	h->status = p->llhttp.status_code;
 	h->minor = p->llhttp.http_minor;
-	h->wants_upgrade = p->llhttp.upgrade != 0;
 	h->is_chunked = (p->llhttp.flags & F_CHUNKED) != 0;
 	h->content_length = -1;
 	if (p->llhttp.flags & F_CONTENT_LENGTH && p->llhttp.content_length <= INT64_MAX)
@@ -311,7 +313,8 @@ static void read_framing(struct http_parser *p)
 		p->part = PART_NOTHING;
 	p->left = h->content_length > 0 ? (uint64_t)h->content_length : 0;
 	h->has_body = p->part != PART_NOTHING;
-	h->keep_alive = p->part != PART_UNTIL_CLOSE && keeps_alive(h);
+	read_connection(h);
+	h->keep_alive &= p->part != PART_UNTIL_CLOSE;
 	struct slice expect = http_find(h, HEADER_EXPECT);
 	h->expects_continue = expect.at && slice_is_nocase(expect, "100-continue");
 }

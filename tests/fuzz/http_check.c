@@ -104,8 +104,7 @@ void check_request_head(const struct http_head *h)
 	}
 	FUZZ_CHECK(h->has_body == (h->is_chunked || h->content_length > 0), h->has_body,
 		   h->content_length);
-	FUZZ_CHECK(!h->wants_upgrade || slice_is(h->method, "CONNECT") ||
-			   (count_of(h, "upgrade") && count_of(h, "connection")),
+	FUZZ_CHECK(!h->wants_upgrade || (count_of(h, "upgrade") && count_of(h, "connection")),
 		   count_of(h, "upgrade"), count_of(h, "connection"));
 }
 

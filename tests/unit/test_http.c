@@ -68,6 +68,7 @@ static const struct row rows[] = {
 	GOOD(GET "Host: \t a \t \r\n\r\n", "GET / 1.1", "", 0),
 	GOOD(GET H "A: b\tc\r\n\r\n", "GET / 1.1", "", 0),
 	GOOD(GET H "A: \xc3\xa9\r\n\r\n", "GET / 1.1", "", 0),
+	GOOD(GET H "Proxy-Connection: upgrade\r\nUpgrade: websocket\r\n\r\n", "GET / 1.1", "", 0),
 	GOOD(GET H "Connection: upgrade\r\nUpgrade: websocket\r\n\r\nxyz", "GET / 1.1 upgrade",
 	     "xyz", 0),
 	GOOD(GET H "Upgrade: websocket\r\n\r\n", "GET / 1.1", "", 0),
