@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -70,7 +69,7 @@ static void move(struct connection *c, enum connection_state to)
 {
 	static const char *const names[] = {"idle",   "head",	  "held",      "body",
 					    "tunnel", "flushing", "lingering", "dead"};
-	log_debug("connection %d: %s -> %s", c->io.fd, names[c->state], names[to]);
+	log_debug("connection %d: %s -> %s", c->stream.io.fd, names[c->state], names[to]);
 	c->state = to;
 	int64_t allowed_us = time_allowed_us(c);
 	if (allowed_us)
@@ -98,7 +97,7 @@ static void die(struct connection *c)
 	if (c->state == CONNECTION_DEAD)
 		return;
 	move(c, CONNECTION_DEAD);
-	io_close(&c->io);
+	stream_close(&c->stream);
 	loop_defer(c->gateway->loop, &c->task);
 }
 
@@ -146,9 +145,9 @@ void connection_start(struct gateway *gw, struct listener *l, int fd,
 		metrics_count(l->accepted);
 		metrics_gauge_add(l->open, 1);
 	}
-	c->io.fd = fd;
+	c->stream.io.fd = fd;
 	move(c, CONNECTION_IDLE);
-	if (!io_open(&c->io, gw->loop, fd, on_io, c))
+	if (!stream_open(&c->stream, gw->loop, fd, on_io, c))
 		die(c);
 }
 
@@ -168,11 +167,9 @@ static void lose(struct connection *c, enum exchange_end why)
 		return;
 	tell_left(c, why);
 	bool is_cut = c->has_responded && (!c->has_ended || connection_has_output(c));
-	if (is_cut && c->io.fd >= 0) {
-		/* A plain close could look like the end of an answer that runs until it. */
-		struct linger now = {.l_onoff = 1};
-		setsockopt(c->io.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	}
+	/* A plain close could look like the end of an answer that runs until it. */
+	if (is_cut)
+		stream_abort(&c->stream);
 	die(c);
 }
 
@@ -193,7 +190,7 @@ static void linger(struct connection *c)
 		die(c);
 		return;
 	}
-	shutdown(c->io.fd, SHUT_WR);
+	stream_end(&c->stream);
 	drop_unread(c);
 	move(c, CONNECTION_LINGERING);
 	read_more(c);
@@ -294,9 +291,10 @@ void connection_read_body(struct connection *c, struct body_limits limits)
 	c->body_timeout_us = limits.timeout_us;
 	if (!c->expects_continue || c->body_has_ended)
 		return;
-	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	static char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	static const struct iovec go_on = {text, sizeof(text) - 1};
 	/* It fits into an idle connection's socket, or the client does not want it. */
-	if (send(c->io.fd, go_on, sizeof(go_on) - 1, MSG_NOSIGNAL) < 0)
+	if (stream_write(&c->stream, &go_on, 1) < 0)
 		connection_break(c, END_CLIENT_LEFT);
 }
 
@@ -408,7 +406,7 @@ static void read_more(struct connection *c)
 		c->may_have_more = true;
 		if (!reads(c) || c->is_broken)
 			return;
-		ssize_t n = recv(c->io.fd, gw->buffer, READ_BYTES, 0);
+		ssize_t n = stream_read(&c->stream, gw->buffer, READ_BYTES);
 		if (n > 0) {
 			take(c, gw->buffer, (size_t)n);
 		} else if (n == 0) {
@@ -417,7 +415,7 @@ static void read_more(struct connection *c)
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			c->may_have_more = false;
 			return;
-		} else if (errno != EINTR) {
+		} else {
 			lose(c, END_CLIENT_LEFT);
 			return;
 		}
@@ -428,7 +426,7 @@ static void read_more(struct connection *c)
 /* Nobody waits for the answer any more: seen without reading what may be before it. */
 static bool has_left(struct connection *c)
 {
-	enum net_peer peer = net_peer(c->io.fd);
+	enum net_peer peer = net_peer(c->stream.io.fd);
 	c->peer_closed |= peer == NET_CLOSED;
 	return peer == NET_BROKEN || (c->peer_closed && !c->listener->half_close);
 }
@@ -440,10 +438,10 @@ static bool has_left(struct connection *c)
 static bool read_ahead(struct connection *c)
 {
 	int in_socket = 0;
-	if (ioctl(c->io.fd, FIONREAD, &in_socket) != 0 || in_socket < READ_AHEAD_BYTES)
+	if (ioctl(c->stream.io.fd, FIONREAD, &in_socket) != 0 || in_socket < READ_AHEAD_BYTES)
 		return true;
 	while (c->unread.len - c->unread_start < PIPELINED_MAX_BYTES) {
-		ssize_t n = recv(c->io.fd, c->gateway->buffer, READ_BYTES, 0);
+		ssize_t n = stream_read(&c->stream, c->gateway->buffer, READ_BYTES);
 		if (n <= 0)
 			return n < 0 ? errno == EAGAIN : c->listener->half_close;
 		if (!keep_unread(c, c->gateway->buffer, (size_t)n))
@@ -555,7 +553,7 @@ void connections_drain(struct gateway *gw)
 {
 	LIST_EACH(c, &gw->connections, struct connection, link)
 		if (c->state == CONNECTION_IDLE && !c->listener->is_admin && !has_unread(c) &&
-		    net_is_idle(c->io.fd))
+		    stream_is_silent(&c->stream))
 			die(c);
 }
 

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "gateway/connection_state.h"
@@ -63,11 +62,7 @@ static void spool_rest(struct connection *c, const struct iovec *iov, int n, siz
 
 static ssize_t send_some(struct connection *c, const struct iovec *iov, int n)
 {
-	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
-	ssize_t sent;
-	do
-		sent = sendmsg(c->io.fd, &message, MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
+	ssize_t sent = stream_write(&c->stream, iov, n);
 	if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;
 	if (sent < 0)

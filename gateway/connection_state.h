@@ -4,6 +4,7 @@
 #ifndef SLOTGATE_GATEWAY_CONNECTION_STATE_H
 #define SLOTGATE_GATEWAY_CONNECTION_STATE_H
 
+#include "base/stream.h"
 #include "gateway/connection.h"
 #include "gateway/listener.h"
 
@@ -23,7 +24,7 @@ struct connection {
 	enum connection_state state;
 	struct gateway *gateway;
 	struct listener *listener;
-	struct io io;
+	struct stream stream;
 	struct timer timer;
 	struct task task; /* goes on where a callback may not */
 	struct net_address peer;

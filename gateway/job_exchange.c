@@ -1,7 +1,6 @@
 /* A job's exchange with its pod: connect, send, read the answer. */
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "base/log.h"
@@ -133,7 +132,7 @@ void job_read_more(struct job *j)
 	for (int i = 0; i < READS_PER_TURN; i++) {
 		if (!job_reads(j))
 			return;
-		ssize_t n = recv(j->upstream->io.fd, gw->buffer, READ_BYTES, 0);
+		ssize_t n = stream_read(&j->upstream->stream, gw->buffer, READ_BYTES);
 		if (n > 0) {
 			take(j, gw->buffer, (size_t)n);
 		} else if (n == 0) {
@@ -141,7 +140,7 @@ void job_read_more(struct job *j)
 			return;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			return;
-		} else if (errno != EINTR) {
+		} else {
 			on_read_error(j, errno);
 			return;
 		}
@@ -211,17 +210,14 @@ void job_send_more(struct job *j)
 {
 	struct iovec iov[PIECES];
 	while (has_more_to_send(j)) {
-		struct msghdr message = {.msg_iov = iov};
-		message.msg_iovlen = (size_t)pieces_to_send(j, iov);
+		int n = pieces_to_send(j, iov);
 		if (j->body && spool_error(j->body)) {
 			body_failed(j);
 			return;
 		}
-		if (!message.msg_iovlen)
+		if (!n)
 			return; /* it comes from the disk: on_spool */
-		ssize_t sent = sendmsg(j->upstream->io.fd, &message, MSG_NOSIGNAL);
-		if (sent < 0 && errno == EINTR)
-			continue;
+		ssize_t sent = stream_write(&j->upstream->stream, iov, n);
 		if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return;
 		if (sent < 0) {

@@ -1,5 +1,4 @@
 /* A job whose connection was upgraded: bytes both ways, for as long as they come. */
-#include <sys/socket.h>
 
 #include "gateway/job_state.h"
 
@@ -68,5 +67,5 @@ void job_tunnel_sent(struct job *j)
 	if (j->request)
 		hold_client(j, false);
 	if (j->client_has_ended)
-		shutdown(j->upstream->io.fd, SHUT_WR);
+		stream_end(&j->upstream->stream);
 }

@@ -60,7 +60,7 @@ void upstream_close(struct upstream *u)
 	u->state = UPSTREAM_DEAD;
 	list_remove(&u->link);
 	timer_release(&u->timer);
-	io_close(&u->io);
+	stream_close(&u->stream);
 	loop_defer(u->pool->backend->gateway->loop, &u->reap);
 }
 
@@ -68,7 +68,7 @@ static void on_connecting(struct upstream *u, unsigned what)
 {
 	if (!(what & (IO_WRITE | IO_READ)))
 		return;
-	int error = net_take_error(u->io.fd);
+	int error = net_take_error(u->stream.io.fd);
 	if (!error && !(what & IO_WRITE))
 		return;
 	timer_clear(&u->timer);
@@ -93,7 +93,7 @@ static void on_io(void *owner, unsigned what)
 		break;
 	case UPSTREAM_IDLE:
 		/* Nothing may come on it: the pod has closed it, or speaks out of turn. */
-		if (!net_is_idle(u->io.fd)) {
+		if (!stream_is_silent(&u->stream)) {
 			int64_t now_us = loop_now_us(u->pool->backend->gateway->loop);
 			u->pool->keeps &= now_us - u->idle_us >= PROOF_US;
 			upstream_close(u);
@@ -118,10 +118,11 @@ static void on_timer(void *owner)
  * a job that is sent in between is lost. So none is used again until one has stayed open idle for a
  * while; after that the pod is known to keep them.
  */
-static bool keeps_connections(struct upstream_pool *pool, const struct upstream *oldest)
+static bool keeps_connections(struct upstream_pool *pool, struct upstream *oldest)
 {
 	int64_t now_us = loop_now_us(pool->backend->gateway->loop);
-	if (!pool->keeps && now_us - oldest->idle_us >= PROOF_US && net_is_idle(oldest->io.fd))
+	if (!pool->keeps && now_us - oldest->idle_us >= PROOF_US &&
+	    stream_is_silent(&oldest->stream))
 		pool->keeps = true;
 	return pool->keeps;
 }
@@ -136,7 +137,7 @@ static struct upstream *take_idle(struct upstream_pool *pool)
 	/* The one used last is the least likely to be closed by the pod in this moment. */
 	while (!list_is_empty(&pool->idle)) {
 		struct upstream *u = LIST_FIRST(&pool->idle, struct upstream, link);
-		if (net_is_idle(u->io.fd)) {
+		if (stream_is_silent(&u->stream)) {
 			list_remove(&u->link);
 			timer_clear(&u->timer);
 			return u;
@@ -161,9 +162,9 @@ static struct upstream *connect_new(struct upstream_pool *pool)
 	u->pool = pool;
 	pool->references++;
 	u->state = UPSTREAM_CONNECTING;
-	u->io.fd = -1;
+	u->stream.io.fd = -1;
 	int fd = net_connect(&pool->address);
-	if (fd < 0 || !io_open(&u->io, gw->loop, fd, on_io, u)) {
+	if (fd < 0 || !stream_open(&u->stream, gw->loop, fd, on_io, u)) {
 		int error = fd < 0 ? errno : ENOMEM;
 		upstream_close(u);
 		errno = error;

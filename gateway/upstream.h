@@ -12,6 +12,7 @@
 
 #include "base/loop.h"
 #include "base/net.h"
+#include "base/stream.h"
 
 struct backend;
 struct upstream_pool;
@@ -32,7 +33,7 @@ struct upstream {
 	struct list link;
 	enum upstream_state state;
 	struct upstream_pool *pool;
-	struct io io;
+	struct stream stream;
 	struct timer timer; /* its user's while it has one */
 	struct task reap;
 	upstream_fn *fn;
