@@ -1,21 +1,55 @@
 /*
- * A client's connection that speaks HTTP/1.0 or 1.1. It reads one request at a time and makes it an
- * exchange; what is pipelined behind it waits in the socket or in `unread`.
+ * A client's connection: its stream of bytes, and the protocol that is spoken on it.
  *
- *   IDLE -> HEAD -> HELD -> BODY -> HELD -> FLUSHING -> IDLE ...      LINGERING -> DEAD
- *                     `-> TUNNEL                  `-- close ------------^
+ *   SNIFFING -> OPEN -> LINGERING -> DEAD
  *
- * A client that closes its sending side has left, unless the listener allows half-close; that is
- * seen at once, also behind unread bytes (see IO_HANGUP).
+ * A client that begins with HTTP/2's preface speaks that (RFC 9113, 3.3), every other HTTP/1. While
+ * OPEN, events go to the protocol, which makes the exchanges.
  */
 #ifndef SLOTGATE_GATEWAY_CONNECTION_H
 #define SLOTGATE_GATEWAY_CONNECTION_H
 
+#include "base/stream.h"
 #include "gateway/exchange.h"
 #include "gateway/gateway.h"
+#include "gateway/listener.h"
 
-struct listener;
-struct connection;
+enum connection_state {
+	CONNECTION_SNIFFING, /* nothing has come yet that tells the protocol */
+	CONNECTION_OPEN,     /* the protocol's */
+	CONNECTION_LINGERING, /* answered for good: reads what still comes, so that the answer arrives */
+	CONNECTION_DEAD,
+};
+
+struct connection {
+	struct list link;
+	enum connection_state state;
+	struct gateway *gateway;
+	struct listener *listener;
+	struct stream stream;
+	struct timer timer; /* the protocol's, while OPEN */
+	struct task task;
+	struct net_address peer;
+	const struct protocol *protocol; /* once OPEN */
+	void *speaker;			 /* the protocol's own state of this connection */
+	bool peer_closed;		 /* it has closed its sending side */
+	bool may_have_more;		 /* the socket was not read until it had nothing left */
+};
+
+/* What a protocol does with a connection. Each gets its speaker; none is called after `free`. */
+struct protocol {
+	void *(*open)(struct connection *); /* NULL: no memory */
+	void (*readable)(void *);	    /* there may be bytes, or the client's end */
+	bool (*wants_bytes)(const void *);  /* asked before each read */
+	void (*take)(void *, const char *bytes, size_t len);
+	void (*peer_ended)(void *); /* its end has been read, behind its last byte */
+	void (*writable)(void *);   /* there may be room to write */
+	void (*timed_out)(void *);  /* connection.timer */
+	void (*go_on)(void *);	    /* at the end of a turn, after connection_defer */
+	void (*lose)(void *);	    /* the client is gone, or has to go: now */
+	void (*drain)(void *);	    /* ends when nothing is under way any more */
+	void (*free)(void *);
+};
 
 /* Takes over an accepted socket. It frees itself. */
 void connection_start(struct gateway *, struct listener *, int fd, const struct net_address *peer);
@@ -25,5 +59,23 @@ void connections_drain(struct gateway *);
 
 /* Ends all of them now. */
 void connections_abort(struct gateway *);
+
+/* --- for protocols --- */
+
+/* Reads until the protocol wants no more, the socket is empty, or others want their turn. */
+void connection_read(struct connection *);
+
+void connection_defer(struct connection *);		      /* calls go_on at this turn's end, */
+void connection_defer_to_next_turn(struct connection *);      /* or the next one's */
+void connection_time_out_in(struct connection *, int64_t us); /* 0: not at all */
+
+/* Nobody waits for an answer any more: seen without reading what may be before it. */
+bool connection_has_left(struct connection *);
+
+/* All has been said: ends once the client has taken it. */
+void connection_linger(struct connection *);
+
+/* Closes; the memory goes at the end of the turn. */
+void connection_die(struct connection *);
 
 #endif

@@ -1,0 +1,68 @@
+/*
+ * Inside HTTP/1: what http1.c (reading, states) and http1_out.c (writing) share.
+ */
+#ifndef SLOTGATE_GATEWAY_HTTP1_STATE_H
+#define SLOTGATE_GATEWAY_HTTP1_STATE_H
+
+#include "gateway/http1.h"
+
+enum http1_state {
+	HTTP1_IDLE,	/* between two requests */
+	HTTP1_HEAD,	/* part of a head has come */
+	HTTP1_HELD,	/* its handler has the request: nothing is read */
+	HTTP1_BODY,	/* a body is read */
+	HTTP1_TUNNEL,	/* upgraded: bytes both ways */
+	HTTP1_FLUSHING, /* the answer has ended, its client takes the rest */
+	HTTP1_CLOSED,	/* nothing more is said: the connection lingers, or is dead */
+};
+
+enum answer_progress { ANSWER_NONE, ANSWER_BEGUN, ANSWER_ENDED };
+
+/* How the client knows where the answer ends. */
+enum answer_framing { FRAMED_BY_LENGTH, FRAMED_BY_CHUNKS, FRAMED_BY_CLOSE, FRAMED_AS_TUNNEL };
+
+struct http1 {
+	struct connection *connection;
+	enum http1_state state;
+
+	struct exchange exchange;
+	bool has_exchange;	    /* between the handler's begin and its left or delivered */
+	struct http_parser *parser; /* while a head or a body is read */
+	bool served;		    /* at least one request */
+	struct str unread;	    /* read, but of a later message */
+	size_t unread_start;
+
+	bool wants_body; /* the handler has asked for it */
+	bool body_has_ended;
+	bool expects_continue;
+	bool keep_alive;   /* the client would go on after this exchange */
+	bool held;	   /* a tunnel whose other side is slow */
+	bool has_read_all; /* a tunnel whose client has closed its side */
+	int64_t body_timeout_us;
+
+	struct str head_out; /* an answer's head, until the first bytes of its body go with it */
+	struct spool *out;   /* what the client has not taken yet; NULL: nothing */
+	struct spool_limits spool_limits;
+	enum answer_progress progress;
+	enum answer_framing framing;
+	bool must_close;
+	bool is_broken; /* writing failed, or the handler has reset it */
+	enum exchange_end broken_why;
+};
+
+extern const struct exchange_ops http1_exchange_ops;
+
+/* http1_out.c: writing. None of these calls a handler: they mark and defer. */
+void http1_flush_head(struct http1 *);
+void http1_flush(struct http1 *); /* the client can take more */
+bool http1_has_output(const struct http1 *);
+void http1_break(struct http1 *, enum exchange_end);
+
+/* The client takes some: a stall begins anew. */
+void http1_made_progress(struct http1 *);
+
+/* http1.c: what the exchange's operations need of the reading side. */
+void http1_read_body(struct http1 *, struct body_limits);
+void http1_hold(struct http1 *, bool hold);
+
+#endif
