@@ -147,13 +147,15 @@ struct service_config {
 struct listener_config {
 	char *address;
 	struct net_address parsed;
-	char *service;	 /* the one it serves; NULL: by host */
+	char *service; /* the one it serves; NULL: by host */
+	bool http2;
 	bool half_close; /* a client that closes its sending side still wants its answer */
 };
 
 struct limits_config {
 	int64_t max_connections;
 	int64_t max_header_bytes, max_headers;
+	int64_t http2_streams;			      /* of a connection at once */
 	int64_t header_timeout_us;		      /* for a head to arrive */
 	int64_t keep_alive_us;			      /* of an idle client connection */
 	int64_t spool_memory_bytes, spool_disk_bytes; /* over all requests */

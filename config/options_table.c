@@ -55,6 +55,8 @@ static const struct option top_options[] = {
 	 .help = "Size of a request's head, also of a pod's answer's; above it: 431."},
 	{"limits.maxHeaders", OPTION_INT, AT(limits.max_headers), 1, 1000, "128",
 	 .help = "Header lines of a head; above it: 431."},
+	{"limits.http2Streams", OPTION_INT, AT(limits.http2_streams), 1, 10000, "250",
+	 .help = "Requests under way at once on one HTTP/2 connection."},
 	{"limits.headerTimeout", OPTION_DURATION, AT(limits.header_timeout_us), MS, HOUR, "30s",
 	 .help = "For a request's head to arrive, from its first byte."},
 	{"limits.keepAlive", OPTION_DURATION, AT(limits.keep_alive_us), 0, DAY, "75s",
@@ -83,6 +85,9 @@ static const struct option listener_options[] = {
 		 "free one, printed at start."},
 	{"service", OPTION_TEXT, AT(service), .form = form_name,
 	 .help = "The one service behind it, whatever the host. Left out: by host."},
+	{"http2", OPTION_BOOL, AT(http2), .fallback = "true",
+	 .help = "HTTP/2 too: where TLS agrees on it (ALPN), and in clear text with prior "
+		 "knowledge."},
 	{"halfClose", OPTION_BOOL, AT(half_close), .fallback = "false",
 	 .help = "A client that closes its sending side still wants its answer (else it has "
 		 "left)."},

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/http1.h"
+#include "gateway/http2.h"
 
 /* How long the rest of a refused request is read away, so that the refusal arrives. */
 static const int64_t LINGER_US = 2 * US_PER_S;
@@ -135,15 +136,23 @@ static void open_as(struct connection *c, const struct protocol *protocol)
 	protocol->readable(c->speaker);
 }
 
-/* Looks at the first bytes without taking them. */
+/* Looks at the first bytes without taking them. HTTP/1 has no method PRI. */
 static void sniff(struct connection *c)
 {
-	char first;
-	ssize_t n = recv(c->stream.io.fd, &first, 1, MSG_PEEK);
-	if (n > 0)
-		open_as(c, &http1);
-	else if (n == 0 || errno != EAGAIN)
+	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+	char first[sizeof(preface) - 1];
+	ssize_t n = recv(c->stream.io.fd, first, sizeof(first), MSG_PEEK);
+	if (n == 0 || (n < 0 && errno != EAGAIN)) {
 		connection_die(c);
+		return;
+	}
+	if (n < 0)
+		return;
+	bool may_be_http2 = c->listener->http2 && memcmp(first, preface, (size_t)n) == 0;
+	if (may_be_http2 && n == sizeof(first))
+		open_as(c, &http2);
+	else if (!may_be_http2 || c->peer_closed)
+		open_as(c, &http1);
 }
 
 /* --- reading --------------------------------------------------------------------------------- */

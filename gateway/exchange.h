@@ -55,6 +55,9 @@ struct answer {
 	bool close;		/* the connection is to end with it */
 };
 
+/* How far an answer has come, for those that make exchanges. */
+enum answer_progress { ANSWER_NONE, ANSWER_BEGUN, ANSWER_ENDED };
+
 struct body_limits {
 	int64_t timeout_us;	   /* for all of it to arrive */
 	struct spool_limits spool; /* of the answer, for a client that is slow to take it */
@@ -76,10 +79,10 @@ struct exchange {
 	struct gateway *gateway;
 	const char *service; /* that the listener is bound to; NULL: by host */
 	const struct net_address *peer;
-	int minor;	   /* the client's HTTP/1.x */
-	int64_t begun_us;  /* the first byte of the head came */
-	int64_t bytes_in;  /* of the request's body */
-	int64_t bytes_out; /* of the answer's body, handed on so far */
+	const char *version; /* of HTTP, that the client speaks: "1.1", "2" */
+	int64_t begun_us;    /* the first byte of the head came */
+	int64_t bytes_in;    /* of the request's body */
+	int64_t bytes_out;   /* of the answer's body, handed on so far */
 };
 
 /* Goes on after the head, and tells a client that waits for it to continue. Without this call the

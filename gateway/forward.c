@@ -102,7 +102,9 @@ static void add_forwarded(struct str *s, const struct http_head *head, const str
 	add_appended(s, head, HEADER_X_FORWARDED_FOR, "X-Forwarded-For", peer);
 	add_header(s, "X-Forwarded-Host", host.len ? host : route->host);
 	add_header(s, "X-Forwarded-Proto", proto.len ? proto : SLICE("http"));
-	add_appended(s, head, HEADER_VIA, "Via", x->minor ? "1.1 slotgate" : "1.0 slotgate");
+	char via[32];
+	snprintf(via, sizeof(via), "%s slotgate", x->version);
+	add_appended(s, head, HEADER_VIA, "Via", via);
 }
 
 void forward_request_head(struct str *s, const struct http_head *head, const struct route *route,

@@ -163,7 +163,7 @@ static bool is_token_byte(unsigned char c)
 	       (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
-static bool is_token(struct slice s)
+bool http_is_token(struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++)
 		if (!is_token_byte((unsigned char)s.at[i]))
@@ -182,7 +182,7 @@ static bool is_field_value(struct slice s)
 }
 
 /* What a URI can consist of; bytes beyond ASCII are let through, as others do. */
-static bool is_target(struct slice s)
+bool http_is_target(struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned char c = (unsigned char)s.at[i];
@@ -251,7 +251,7 @@ static const char *broken_request(const struct http_parser *p)
 		return "there is more than one Host header";
 	if (h->minor == 1 && hosts == 0)
 		return "HTTP/1.1 needs a Host header";
-	return is_target(h->target) ? NULL : "the request target is malformed";
+	return http_is_target(h->target) ? NULL : "the request target is malformed";
 }
 
 /* The rules beyond llhttp's; NULL, or which one is broken. */
@@ -261,7 +261,7 @@ static const char *broken_rule(struct http_parser *p)
 	if (p->llhttp.http_major != 1 || h->minor > 1)
 		return "only HTTP/1.0 and HTTP/1.1 are spoken here";
 	for (size_t i = 0; i < h->count; i++) {
-		if (!is_token(h->headers[i].name))
+		if (!http_is_token(h->headers[i].name))
 			return "a header's name is malformed";
 		if (!is_field_value(h->headers[i].value))
 			return "a header's value contains control bytes";

@@ -41,6 +41,11 @@ struct http_head {
 /* The first header of this kind; an empty slice with a NULL `at` if there is none. */
 struct slice http_find(const struct http_head *, enum header_id);
 
+bool http_is_token(struct slice);
+
+/* Whether these bytes can be a request's target: no spaces, control bytes or fragment. */
+bool http_is_target(struct slice);
+
 /* Whether these bytes can be host[:port] (RFC 3986), without user information. */
 bool http_is_host(struct slice);
 

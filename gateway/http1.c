@@ -155,18 +155,6 @@ static void linger(struct http1 *h)
 
 /* --- a request that is none ------------------------------------------------------------------ */
 
-static void ignore_left(struct exchange *x, enum exchange_end why)
-{
-	(void)x, (void)why;
-}
-
-static void ignore(struct exchange *x)
-{
-	(void)x;
-}
-
-static const struct exchange_handler nobody = {.left = ignore_left, .delivered = ignore};
-
 /* Answers in the place of a handler, and ends the connection with that. */
 static void reject(struct http1 *h, int status, const char *reason, const char *detail)
 {
@@ -181,12 +169,12 @@ static void reject(struct http1 *h, int status, const char *reason, const char *
 	if (!h->has_exchange)
 		log_info("%s: refused a request: %s", h->connection->listener->address, detail);
 	tell_left(h, status == 408 ? END_BODY_TIMEOUT : END_BAD_BODY);
-	h->exchange.handler = &nobody;
-	h->exchange.minor = 1;
+	h->minor = 1;
 	h->has_exchange = true;
-	reply_problem(&h->exchange,
-		      &(struct problem){
-			      .status = status, .reason = reason, .detail = detail, .close = true});
+	reply_unhandled(&h->exchange, &(struct problem){.status = status,
+							.reason = reason,
+							.detail = detail,
+							.close = true});
 }
 
 static void reject_by(struct http1 *h, enum http_result result)
@@ -267,7 +255,8 @@ static void begin_exchange(struct http1 *h)
 	x->handler = h->connection->listener->handler;
 	x->owner = NULL;
 	x->service = h->connection->listener->service;
-	x->minor = head->minor;
+	x->version = head->minor ? "1.1" : "1.0";
+	h->minor = head->minor;
 	x->bytes_in = x->bytes_out = 0;
 	h->has_exchange = true;
 	h->wants_body = false;

@@ -138,7 +138,7 @@ static void add_framing(struct http1 *h, const struct answer *a)
 	}
 	if (h->must_close)
 		str_add_text(s, "Connection: close\r\n");
-	else if (h->exchange.minor == 0)
+	else if (h->minor == 0)
 		str_add_text(s, "Connection: keep-alive\r\n");
 }
 
@@ -151,7 +151,7 @@ static void respond(struct exchange *x, const struct answer *a)
 	h->progress = ANSWER_BEGUN;
 	h->framing = a->status == 101  ? FRAMED_AS_TUNNEL
 		     : !unknown_length ? FRAMED_BY_LENGTH
-		     : x->minor == 1   ? FRAMED_BY_CHUNKS
+		     : h->minor == 1   ? FRAMED_BY_CHUNKS
 				       : FRAMED_BY_CLOSE;
 	h->must_close = a->close || !h->keep_alive || !h->body_has_ended ||
 			h->framing == FRAMED_BY_CLOSE || gw->draining ||

@@ -16,8 +16,6 @@ enum http1_state {
 	HTTP1_CLOSED,	/* nothing more is said: the connection lingers, or is dead */
 };
 
-enum answer_progress { ANSWER_NONE, ANSWER_BEGUN, ANSWER_ENDED };
-
 /* How the client knows where the answer ends. */
 enum answer_framing { FRAMED_BY_LENGTH, FRAMED_BY_CHUNKS, FRAMED_BY_CLOSE, FRAMED_AS_TUNNEL };
 
@@ -26,6 +24,7 @@ struct http1 {
 	enum http1_state state;
 
 	struct exchange exchange;
+	int minor;		    /* the client's HTTP/1.x */
 	bool has_exchange;	    /* between the handler's begin and its left or delivered */
 	struct http_parser *parser; /* while a head or a body is read */
 	bool served;		    /* at least one request */

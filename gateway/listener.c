@@ -119,6 +119,7 @@ static struct listener *new_listener(struct gateway *gw, const struct listener_c
 	l->address = mem_must_strdup(c->address);
 	l->service = c->service ? mem_must_strdup(c->service) : NULL;
 	l->half_close = c->half_close;
+	l->http2 = c->http2;
 	l->is_admin = is_admin;
 	l->handler = handler;
 	l->references = 1;

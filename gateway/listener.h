@@ -21,7 +21,7 @@ struct listener {
 	struct timer pause;
 	char *address; /* as configured: how a reload knows it again */
 	char *service; /* the one that it serves; NULL: by host */
-	bool half_close;
+	bool half_close, http2;
 	bool is_admin;
 	struct net_address bound;
 	const struct exchange_handler *handler;

@@ -62,6 +62,23 @@ void reply_problem(struct exchange *x, const struct problem *p)
 	str_release(&body);
 }
 
+static void ignore_left(struct exchange *x, enum exchange_end why)
+{
+	(void)x, (void)why;
+}
+
+static void ignore(struct exchange *x)
+{
+	(void)x;
+}
+
+void reply_unhandled(struct exchange *x, const struct problem *p)
+{
+	static const struct exchange_handler nobody = {.left = ignore_left, .delivered = ignore};
+	x->handler = &nobody;
+	reply_problem(x, p);
+}
+
 void reply_text(struct exchange *x, int status, const char *content_type, const char *text,
 		size_t len, bool no_body)
 {

@@ -18,6 +18,9 @@ struct problem {
 
 void reply_problem(struct exchange *, const struct problem *);
 
+/* The same for a request that has no handler, or has one no more. */
+void reply_unhandled(struct exchange *, const struct problem *);
+
 /* The text must last only for the call. */
 void reply_text(struct exchange *, int status, const char *content_type, const char *text,
 		size_t len, bool no_body);

@@ -23,6 +23,7 @@ ONE_INCLUDER = {
     "openssl/": "base/crypto.c",
     "cjson/": "base/json.c",
     "curl/": "base/http_client.c",
+    "nghttp2/": "base/h2.c",
 }
 NO_IO = re.compile(r"<(sys/socket|sys/epoll|netinet|arpa|time\.h|sys/time|poll|unistd|fcntl|pthread)")
 NO_IO_BASE = {"base/loop.h", "base/net.h", "base/worker.h", "base/spool.h", "base/log.h"}

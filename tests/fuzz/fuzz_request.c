@@ -99,7 +99,7 @@ static void forward(const struct http_head *head)
 	struct net_address peer;
 	list_init(&gw.backends);
 	net_parse("192.0.2.7:1234", &peer);
-	struct exchange x = {.peer = &peer, .minor = head->minor, .gateway = &gw};
+	struct exchange x = {.peer = &peer, .version = "1.1", .gateway = &gw};
 	struct route route = router_find(&gw, &x, head);
 	if (route.kind != ROUTE_NO_SERVICE)
 		return;

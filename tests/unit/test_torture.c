@@ -300,7 +300,7 @@ static void on_body(void *owner, const char *bytes, size_t len)
 static void forward(const struct http_head *h, bool may_fail)
 {
 	struct net_address peer;
-	struct exchange x = {.peer = &peer, .minor = 1};
+	struct exchange x = {.peer = &peer, .version = "1.1"};
 	struct route route = {.host = SLICE("h"), .target = SLICE("/a?b")};
 	struct str s;
 	net_parse("1.2.3.4:5", &peer);

@@ -1,0 +1,249 @@
+/* HTTP/2 on a client's connection: bytes in and out, and when it ends. */
+#include "gateway/http2.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/http2_state.h"
+#include "gateway/stats.h"
+
+enum {
+	WINDOW_BYTES = 256 << 10, /* of a request's body, ahead of what its handler has taken */
+	BATCH_BYTES = 32 << 10,	  /* frames are joined to writes of about this size */
+};
+
+/* How long a client may take no byte at all of what waits for it. */
+static const int64_t STALL_US = 120 * US_PER_S;
+
+static struct gateway *gateway_of(const struct http2 *h)
+{
+	return h->connection->gateway;
+}
+
+static bool is_empty(const struct http2 *h)
+{
+	return list_is_empty(&h->streams) && list_is_empty(&h->sent);
+}
+
+/* --- begin and end --------------------------------------------------------------------------- */
+
+static void free_speaker(void *speaker)
+{
+	struct http2 *h = speaker;
+	h2_free(h->h2);
+	str_release(&h->out);
+	mem_free(h);
+}
+
+static int64_t time_allowed_us(const struct http2 *h)
+{
+	const struct limits_config *limits = &gateway_of(h)->config->limits;
+	switch (h->wait) {
+	case WAIT_REQUEST:
+		if (h->served && limits->keep_alive_us)
+			return limits->keep_alive_us;
+		return limits->header_timeout_us;
+	case WAIT_HEAD:
+		return limits->header_timeout_us;
+	case WAIT_ROOM:
+		return STALL_US;
+	case WAIT_NOTHING:
+		break;
+	}
+	return 0;
+}
+
+static void wait_for(struct http2 *h, enum http2_wait wait)
+{
+	if (h->wait == wait)
+		return; /* a client that only keeps busy gets no more time for it */
+	h->wait = wait;
+	connection_time_out_in(h->connection, time_allowed_us(h));
+}
+
+static void *open_speaker(struct connection *c)
+{
+	struct http_limits heads = gateway_http_limits(c->gateway);
+	struct h2_limits limits = {
+		.streams = (uint32_t)c->gateway->config->limits.http2_streams,
+		.head_bytes = heads.head_bytes,
+		.headers = heads.headers,
+		.window_bytes = WINDOW_BYTES,
+	};
+	struct http2 *h = mem_zalloc(sizeof(*h));
+	if (!h)
+		return NULL;
+	h->connection = c;
+	list_init(&h->streams);
+	list_init(&h->sent);
+	h->h2 = h2_new(&limits, &http2_handler, h);
+	if (!h->h2) {
+		free_speaker(h);
+		return NULL;
+	}
+	wait_for(h, WAIT_REQUEST);
+	return h;
+}
+
+static void lose_streams(struct http2 *h)
+{
+	h->is_closed = true;
+	LIST_EACH(s, &h->streams, struct http2_stream, link)
+		http2_stream_lose(s);
+	LIST_EACH(t, &h->sent, struct http2_stream, link)
+		http2_stream_lose(t);
+}
+
+static void lose(void *speaker)
+{
+	struct http2 *h = speaker;
+	if (h->is_closed)
+		return;
+	lose_streams(h);
+	connection_die(h->connection);
+}
+
+/* All has been said, or the client must not say more. */
+static void close_gently(struct http2 *h)
+{
+	lose_streams(h);
+	connection_linger(h->connection);
+}
+
+/* --- writing --------------------------------------------------------------------------------- */
+
+static bool refill(struct http2 *h)
+{
+	const char *bytes;
+	size_t n;
+	str_clear(&h->out);
+	h->out_start = 0;
+	while (h->out.len < BATCH_BYTES && (n = h2_output(h->h2, &bytes)))
+		str_add(&h->out, bytes, n);
+	return h->out.len > 0;
+}
+
+static void deliver(struct http2 *h)
+{
+	LIST_EACH(s, &h->sent, struct http2_stream, link)
+		http2_stream_deliver(s);
+}
+
+/* Writes what there is. Never called by an exchange's operation: streams end in it. */
+static void flush(struct http2 *h)
+{
+	while (h->out_start < h->out.len || refill(h)) {
+		struct iovec iov = {h->out.at + h->out_start, h->out.len - h->out_start};
+		if (h->out.failed) {
+			lose(h);
+			return;
+		}
+		ssize_t n = stream_write(&h->connection->stream, &iov, 1);
+		if (n < 0 && errno == EAGAIN)
+			wait_for(h, WAIT_ROOM);
+		else if (n < 0)
+			lose(h);
+		if (n < 0)
+			return;
+		h->out_start += (size_t)n;
+		if (h->wait == WAIT_ROOM)
+			wait_for(h, WAIT_NOTHING);
+	}
+	str_release(&h->out);
+	deliver(h);
+	h->served |= is_empty(h);
+	if (h2_is_over(h->h2))
+		close_gently(h);
+	else if (is_empty(h) && !h2_is_in_head(h->h2))
+		wait_for(h, WAIT_REQUEST);
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+static bool wants_bytes(const void *speaker)
+{
+	const struct http2 *h = speaker;
+	return !h->is_closed;
+}
+
+static void take(void *speaker, const char *bytes, size_t len)
+{
+	struct http2 *h = speaker;
+	const char *fault;
+	connection_defer(h->connection);
+	if (h2_feed(h->h2, bytes, len, &fault)) {
+		if (h2_is_in_head(h->h2))
+			wait_for(h, WAIT_HEAD);
+		else if (!is_empty(h))
+			wait_for(h, WAIT_NOTHING);
+		return;
+	}
+	stats_bad_request(gateway_of(h), "http2");
+	log_info("%s: refused an HTTP/2 connection: %s", h->connection->listener->address, fault);
+	flush(h);
+	if (!h->is_closed)
+		close_gently(h);
+}
+
+static void readable(void *speaker)
+{
+	struct http2 *h = speaker;
+	connection_read(h->connection);
+}
+
+/* --- events ---------------------------------------------------------------------------------- */
+
+static void writable(void *speaker)
+{
+	flush(speaker);
+}
+
+static void go_on(void *speaker)
+{
+	struct http2 *h = speaker;
+	LIST_EACH(s, &h->streams, struct http2_stream, link)
+		http2_stream_end_broken(s);
+	LIST_EACH(t, &h->sent, struct http2_stream, link)
+		http2_stream_end_broken(t);
+	flush(h);
+	if (h->connection->may_have_more)
+		connection_read(h->connection);
+}
+
+static void timed_out(void *speaker)
+{
+	struct http2 *h = speaker;
+	if (h->wait == WAIT_ROOM) {
+		lose(h);
+		return;
+	}
+	if (h->wait == WAIT_HEAD)
+		stats_bad_request(gateway_of(h), "header_timeout");
+	h2_go_away(h->h2);
+	flush(h);
+	if (!h->is_closed)
+		close_gently(h);
+}
+
+static void drain(void *speaker)
+{
+	struct http2 *h = speaker;
+	h2_go_away(h->h2);
+	connection_defer(h->connection);
+}
+
+const struct protocol http2 = {
+	.open = open_speaker,
+	.readable = readable,
+	.wants_bytes = wants_bytes,
+	.take = take,
+	.peer_ended = lose,
+	.writable = writable,
+	.timed_out = timed_out,
+	.go_on = go_on,
+	.lose = lose,
+	.drain = drain,
+	.free = free_speaker,
+};

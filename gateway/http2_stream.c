@@ -1,0 +1,346 @@
+/* HTTP/2: streams as exchanges. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/http2_head.h"
+#include "gateway/http2_state.h"
+#include "gateway/reply.h"
+#include "gateway/stats.h"
+
+/* How long a client may take no byte at all of an answer that waits for it. */
+static const int64_t STALL_US = 120 * US_PER_S;
+
+enum { PIECES = 16, HEADERS_MAX = 520 };
+
+static const struct spool_limits default_spool = {1 << 20, 64 << 20};
+
+static struct http2_stream *stream_of(struct exchange *x)
+{
+	return LIST_OWNER(x, struct http2_stream, exchange);
+}
+
+static struct gateway *gateway_of(const struct http2_stream *s)
+{
+	return s->speaker->connection->gateway;
+}
+
+static void go_on_later(struct http2_stream *s)
+{
+	connection_defer(s->speaker->connection);
+}
+
+static void time_out_in(struct http2_stream *s, int64_t us)
+{
+	timer_set(&s->timer, loop_now_us(gateway_of(s)->loop) + us);
+}
+
+static bool handler_listens(const struct http2_stream *s)
+{
+	return s->has_exchange && s->progress != ANSWER_ENDED;
+}
+
+/* --- ends ------------------------------------------------------------------------------------ */
+
+static void stream_free(struct http2_stream *s)
+{
+	list_remove(&s->link);
+	timer_release(&s->timer);
+	spool_free(s->out);
+	mem_free(s);
+}
+
+static void tell_left(struct http2_stream *s, enum exchange_end why)
+{
+	if (!s->has_exchange)
+		return;
+	s->has_exchange = false;
+	s->exchange.handler->left(&s->exchange, why);
+}
+
+static void break_off(struct http2_stream *s, enum exchange_end why)
+{
+	if (!s->is_broken)
+		s->broken_why = why;
+	s->is_broken = true;
+	go_on_later(s);
+}
+
+void http2_stream_end_broken(struct http2_stream *s)
+{
+	if (!s->is_broken || !s->has_exchange)
+		return;
+	tell_left(s, s->broken_why);
+	if (s->is_sent)
+		stream_free(s);
+	else
+		h2_reset(s->speaker->h2, s->id, false); /* `closed` frees it */
+}
+
+void http2_stream_deliver(struct http2_stream *s)
+{
+	if (s->progress != ANSWER_ENDED)
+		return; /* without a body, its head was its end; the handler has still to say so */
+	s->has_exchange = false;
+	s->exchange.handler->delivered(&s->exchange);
+	stream_free(s);
+}
+
+void http2_stream_lose(struct http2_stream *s)
+{
+	tell_left(s, END_CLIENT_LEFT);
+	stream_free(s);
+}
+
+static void on_closed(void *owner, enum h2_end end)
+{
+	struct http2_stream *s = owner;
+	if (s->is_sent)
+		return; /* it will be delivered */
+	tell_left(s, end == H2_END_BAD_BODY ? END_BAD_BODY : END_CLIENT_LEFT);
+	stream_free(s);
+}
+
+/* --- a request that is none ------------------------------------------------------------------ */
+
+static void reject(struct http2_stream *s, int status, const char *reason, const char *detail)
+{
+	stats_bad_request(gateway_of(s), reason);
+	if (s->progress != ANSWER_NONE) {
+		break_off(s, status == 408 ? END_BODY_TIMEOUT : END_BAD_BODY);
+		return;
+	}
+	if (!s->has_exchange)
+		log_info("%s: refused a request: %s", s->speaker->connection->listener->address,
+			 detail);
+	tell_left(s, status == 408 ? END_BODY_TIMEOUT : END_BAD_BODY);
+	s->has_exchange = true;
+	reply_unhandled(&s->exchange,
+			&(struct problem){.status = status, .reason = reason, .detail = detail});
+}
+
+static void on_timer(void *owner)
+{
+	struct http2_stream *s = owner;
+	if (s->body_has_ended || s->progress != ANSWER_NONE)
+		break_off(s, END_TOO_SLOW);
+	else
+		reject(s, 408, "body_timeout", "the request's body took too long to arrive");
+}
+
+/* --- what comes ------------------------------------------------------------------------------ */
+
+static void begin_exchange(struct http2_stream *s, const struct http_head *head)
+{
+	const struct listener *l = s->speaker->connection->listener;
+	s->exchange.handler = l->handler;
+	s->exchange.service = l->service;
+	s->has_exchange = true;
+	s->expects_continue = head->expects_continue && head->has_body;
+	s->exchange.handler->begin(&s->exchange, head);
+	if (handler_listens(s) && s->wants_body && s->body_has_ended)
+		s->exchange.handler->body_end(&s->exchange);
+}
+
+static void read_head(struct http2_stream *s, const struct h2_head *in)
+{
+	struct http2_head h;
+	const char *fault = http2_head_init(&h, in);
+	if (fault)
+		reject(s, 400, "bad_request", fault);
+	else
+		begin_exchange(s, &h.head);
+	http2_head_release(&h);
+}
+
+static void *on_head(void *owner, int32_t id, const struct h2_head *head)
+{
+	struct http2 *h = owner;
+	struct gateway *gw = h->connection->gateway;
+	struct http2_stream *s = mem_zalloc(sizeof(*s));
+	if (!s || !timer_init(&s->timer, gw->loop, on_timer, s)) {
+		mem_free(s);
+		h2_reset(h->h2, id, false);
+		return NULL;
+	}
+	list_init(&s->link);
+	list_push_back(&h->streams, &s->link);
+	s->speaker = h;
+	s->id = id;
+	s->body_has_ended = !head->has_body;
+	s->spool_limits = default_spool;
+	s->exchange.ops = &http2_exchange_ops;
+	s->exchange.gateway = gw;
+	s->exchange.peer = &h->connection->peer;
+	s->exchange.version = "2";
+	s->exchange.begun_us = loop_now_us(gw->loop);
+	switch (head->fault) {
+	case H2_HEAD_OK:
+		read_head(s, head);
+		break;
+	case H2_HEAD_TOO_LARGE:
+		reject(s, 431, "head_too_large",
+		       "the request's headers exceed limits.maxHeaderBytes or limits.maxHeaders");
+		break;
+	case H2_HEAD_NO_MEMORY:
+		reject(s, 503, "no_memory", "out of memory");
+		break;
+	}
+	return s;
+}
+
+static void on_body(void *owner, const char *bytes, size_t len)
+{
+	struct http2_stream *s = owner;
+	if (!handler_listens(s) || !s->wants_body)
+		return; /* its window is not opened again: little more can come */
+	s->exchange.bytes_in += (int64_t)len;
+	s->exchange.handler->body(&s->exchange, bytes, len);
+	h2_consume(s->speaker->h2, s->id, len);
+}
+
+static void on_body_end(void *owner)
+{
+	struct http2_stream *s = owner;
+	s->body_has_ended = true;
+	if (!handler_listens(s) || !s->wants_body)
+		return;
+	timer_clear(&s->timer);
+	s->exchange.handler->body_end(&s->exchange);
+}
+
+/* --- what goes ------------------------------------------------------------------------------- */
+
+static bool has_output(const struct http2_stream *s)
+{
+	return s->out && spool_length(s->out);
+}
+
+static size_t on_fill(void *owner, char *bytes, size_t size, bool *is_last)
+{
+	struct http2_stream *s = owner;
+	struct iovec iov[PIECES];
+	size_t done = 0;
+	int n = has_output(s) && !s->is_broken ? spool_peek(s->out, iov, PIECES) : 0;
+	for (int i = 0; i < n && done < size; i++) {
+		size_t part = iov[i].iov_len < size - done ? iov[i].iov_len : size - done;
+		memcpy(bytes + done, iov[i].iov_base, part);
+		done += part;
+	}
+	if (done)
+		spool_consume(s->out, done);
+	if (done && s->progress == ANSWER_ENDED)
+		time_out_in(s, STALL_US);
+	*is_last = s->progress == ANSWER_ENDED && !has_output(s) && !s->is_broken;
+	return done;
+}
+
+static void on_sent(void *owner)
+{
+	struct http2_stream *s = owner;
+	s->is_sent = true;
+	timer_clear(&s->timer);
+	list_remove(&s->link);
+	list_push_back(&s->speaker->sent, &s->link);
+	if (!s->body_has_ended)
+		h2_reset(s->speaker->h2, s->id, true);
+}
+
+const struct h2_handler http2_handler = {
+	.head = on_head,
+	.body = on_body,
+	.body_end = on_body_end,
+	.fill = on_fill,
+	.sent = on_sent,
+	.closed = on_closed,
+};
+
+/* --- the exchange's operations --------------------------------------------------------------- */
+
+static void read_body(struct exchange *x, struct body_limits limits)
+{
+	struct http2_stream *s = stream_of(x);
+	s->wants_body = true;
+	s->spool_limits = limits.spool;
+	if (s->body_has_ended)
+		return;
+	time_out_in(s, limits.timeout_us);
+	if (s->expects_continue && !h2_inform(s->speaker->h2, s->id, 100))
+		break_off(s, END_CLIENT_LEFT);
+	go_on_later(s);
+}
+
+static void hold_body(struct exchange *x, bool hold)
+{
+	(void)x, (void)hold; /* only tunnels are held, and HTTP/2 has none here */
+}
+
+static void respond(struct exchange *x, const struct answer *a)
+{
+	struct http2_stream *s = stream_of(x);
+	struct h2_header headers[HEADERS_MAX];
+	char length[24];
+	size_t n = 0;
+	s->progress = ANSWER_BEGUN;
+	timer_clear(&s->timer);
+	for (size_t i = 0; i < a->count && n < HEADERS_MAX - 1; i++)
+		headers[n++] = (struct h2_header){a->headers[i].name, a->headers[i].value};
+	if (a->content_length >= 0) {
+		snprintf(length, sizeof(length), "%lld", (long long)a->content_length);
+		headers[n++] = (struct h2_header){SLICE("content-length"), slice_of(length)};
+	}
+	if (!h2_respond(s->speaker->h2, s->id, a->status, headers, n, a->has_body))
+		break_off(s, END_CLIENT_LEFT);
+	go_on_later(s);
+}
+
+static void on_spool(void *owner)
+{
+	struct http2_stream *s = owner;
+	if (spool_error(s->out))
+		break_off(s, END_TOO_SLOW);
+	h2_resume(s->speaker->h2, s->id);
+	go_on_later(s);
+}
+
+static void write_body(struct exchange *x, const char *bytes, size_t len)
+{
+	struct http2_stream *s = stream_of(x);
+	if (!len || s->is_broken)
+		return;
+	x->bytes_out += (int64_t)len;
+	if (!s->out)
+		s->out = spool_new(&gateway_of(s)->spool, s->spool_limits, on_spool, s);
+	if (!s->out || spool_write(s->out, bytes, len)) {
+		break_off(s, END_TOO_SLOW);
+		return;
+	}
+	h2_resume(s->speaker->h2, s->id);
+	go_on_later(s);
+}
+
+static void end(struct exchange *x)
+{
+	struct http2_stream *s = stream_of(x);
+	s->progress = ANSWER_ENDED;
+	if (!s->is_sent)
+		time_out_in(s, STALL_US);
+	h2_resume(s->speaker->h2, s->id);
+	go_on_later(s);
+}
+
+static void reset(struct exchange *x)
+{
+	break_off(stream_of(x), END_RESET);
+}
+
+const struct exchange_ops http2_exchange_ops = {
+	.read_body = read_body,
+	.hold_body = hold_body,
+	.respond = respond,
+	.write = write_body,
+	.end = end,
+	.reset = reset,
+};
