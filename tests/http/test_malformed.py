@@ -34,7 +34,6 @@ REQUEST_LINES = {
     "version 3.7": (b"GET /job HTTP/3.7\r\nHost: g\r\n\r\n", {400, 505}),
     "version without minor": (b"GET /job HTTP/1\r\nHost: g\r\n\r\n", {400, 505}),
     "version 11.1": (b"GET /job HTTP/11.1\r\nHost: g\r\n\r\n", {400, 505}),
-    "http 2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 505}),
     "rtsp": (b"DESCRIBE /job RTSP/1.0\r\nHost: g\r\n\r\n", {400, 501, 505}),
     "get with rtsp": (b"GET /job RTSP/1.0\r\nHost: g\r\n\r\n", {400, 501, 505}),
     "icecast": (b"SOURCE /job ICE/1.0\r\nHost: g\r\n\r\n", {400, 501, 505}),
