@@ -44,7 +44,7 @@ LLHTTP_CFLAGS := -I/usr/share/include/llhttp
 LLHTTP_LIBS   :=
 LLHTTP_OBJ     = $(addprefix $(BUILD)/llhttp/,api.o http.o llhttp.o)
 endif
-LIBS := $(LLHTTP_LIBS) -levent_core -lcurl -lcrypto -lcjson -lnghttp2 -lm
+LIBS := $(LLHTTP_LIBS) -levent_core -lcurl -lssl -lcrypto -lcjson -lnghttp2 -lm
 
 SRC  := $(wildcard base/*.c config/*.c metrics/*.c activator/*.c activator/core/*.c \
         activator/providers/*.c gateway/*.c)

@@ -3,13 +3,35 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "config/options.h"
 #include "config/parts.h"
+
+/* --- the files --------------------------------------------------------------------------- */
+
+static void add_file(struct config *c, const char *path, uint64_t stamp)
+{
+	c->files = mem_must_resize(c->files, (c->file_count + 1) * sizeof(*c->files));
+	c->files[c->file_count++] = mem_must_strdup(path);
+	c->stamp += stamp;
+}
+
+void config_add_file(struct config *c, const char *path)
+{
+	add_file(c, path, file_stamp(path));
+}
+
+uint64_t config_stamp_now(const struct config *c)
+{
+	uint64_t stamp = 0;
+	for (size_t i = 0; i < c->file_count; i++)
+		stamp += file_stamp(c->files[i]);
+	return stamp;
+}
 
 /* --- reading ----------------------------------------------------------------------------- */
 
@@ -23,13 +45,15 @@ void config_parse_address(char **text, struct net_address *a)
 	*text = mem_must_strdup(canonical);
 }
 
-static void read_listener(struct listener_config *l, const struct json *json,
+static void read_listener(struct config *c, struct listener_config *l, const struct json *json,
 			  const struct place *at, struct str *faults)
 {
 	options_set_defaults(SCOPE_LISTENER, l);
 	options_read(SCOPE_LISTENER, l, json, at, faults);
 	if (l->address)
 		config_parse_address(&l->address, &l->parsed);
+	l->tls.offers_http2 = l->http2;
+	server_tls_read(c, &l->tls, json_get(json, "tls"), PLACE_KEY(at, "tls"), faults);
 }
 
 /* A list that is not far too long, or NULL (which has been reported). */
@@ -48,7 +72,7 @@ static void read_lists(struct config *c, const struct json *root, struct str *fa
 	c->services = mem_must_zalloc(json_count(services) * sizeof(*c->services));
 	JSON_EACH(it, listeners) {
 		size_t i = c->listener_count++;
-		read_listener(&c->listeners[i], it, PLACE_ITEM(PLACE_KEY(NULL, "listeners"), i),
+		read_listener(c, &c->listeners[i], it, PLACE_ITEM(PLACE_KEY(NULL, "listeners"), i),
 			      faults);
 	}
 	JSON_EACH(it, services) {
@@ -66,6 +90,8 @@ static struct config *read_root(const struct json *root, struct str *faults)
 	options_set_defaults(SCOPE_TOP, c);
 	options_read(SCOPE_TOP, c, root, NULL, faults);
 	config_parse_address(&c->admin.address, &c->admin.parsed);
+	server_tls_read(c, &c->admin.tls, json_find(root, "admin.tls"),
+			PLACE_KEY(PLACE_KEY(NULL, "admin"), "tls"), faults);
 	read_lists(c, root, faults);
 	check_config(c, faults);
 	if (faults->len == before && !faults->failed)
@@ -92,33 +118,21 @@ struct config *config_parse(const char *name, const char *text, size_t len, stru
 	return c;
 }
 
-/* Reads a whole file, or as much of it as shows that it is too large. 0, or an errno. */
-static int read_file(const char *path, struct str *text)
-{
-	FILE *file = fopen(path, "re");
-	if (!file)
-		return errno;
-	char chunk[8192];
-	size_t n;
-	while (text->len <= JSON_MAX_BYTES && (n = fread(chunk, 1, sizeof(chunk), file)) > 0)
-		str_add(text, chunk, n);
-	int error = ferror(file) ? errno : text->failed ? ENOMEM : 0;
-	fclose(file);
-	return error;
-}
-
 struct config *config_load(const char *path, struct str *faults)
 {
 	struct str text;
 	struct config *c = NULL;
 	str_init(&text);
-	int error = read_file(path, &text);
-	if (error)
-		str_printf(faults, "%s: %s\n", path, strerror(error));
-	else if (text.len > JSON_MAX_BYTES)
+	uint64_t stamp = file_stamp(path); /* before it is read: no later change is missed */
+	int error = file_read(path, JSON_MAX_BYTES, &text);
+	if (error == EFBIG)
 		str_printf(faults, "%s: a configuration must not be larger than 16 MiB\n", path);
+	else if (error)
+		str_printf(faults, "%s: %s\n", path, strerror(error));
 	else
 		c = config_parse(path, text.len ? text.at : "", text.len, faults);
+	if (c)
+		add_file(c, path, stamp);
 	str_release(&text);
 	return c;
 }
@@ -135,13 +149,19 @@ void config_drop(struct config *c)
 {
 	if (!c || --c->references > 0)
 		return;
-	for (size_t i = 0; i < c->listener_count; i++)
+	for (size_t i = 0; i < c->listener_count; i++) {
 		options_release(SCOPE_LISTENER, &c->listeners[i]);
+		server_tls_release(&c->listeners[i].tls);
+	}
+	for (size_t i = 0; i < c->file_count; i++)
+		mem_free(c->files[i]);
+	server_tls_release(&c->admin.tls);
 	for (size_t i = 0; i < c->service_count; i++)
 		config_service_release(&c->services[i]);
 	options_release(SCOPE_TOP, c);
 	mem_free(c->listeners);
 	mem_free(c->services);
+	mem_free(c->files);
 	mem_free(c);
 }
 

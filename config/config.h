@@ -15,6 +15,7 @@
 
 #include "base/net.h"
 #include "base/str.h"
+#include "base/tls.h"
 
 /* A request that takes a slot: "POST /sdapi/v1/txt2img", or an object with a "match" and more. */
 struct slot_pattern {
@@ -144,12 +145,23 @@ struct service_config {
 	struct autoscaling_config autoscaling;
 };
 
+struct server_tls_config {
+	struct tls_pair *pairs;
+	size_t count;
+	bool only_1_3;
+	char *client_certificates; /* "none", "optional", "required" */
+	char *client_ca;
+	bool offers_http2;
+	struct tls_context *context; /* made of all that; NULL: plain */
+};
+
 struct listener_config {
 	char *address;
 	struct net_address parsed;
 	char *service; /* the one it serves; NULL: by host */
 	bool http2;
 	bool half_close; /* a client that closes its sending side still wants its answer */
+	struct server_tls_config tls;
 };
 
 struct limits_config {
@@ -173,12 +185,19 @@ struct config {
 	char *access_log; /* "stdout", "off" or a path */
 	char *spool_directory;
 	int64_t drain_timeout_us;
+
+	char **files; /* that it was read from: its own, certificates, ... */
+	size_t file_count;
+	uint64_t stamp; /* of all of them, just before they were read */
 };
 
 /* Reads a file, or a text that is called `name` in messages. NULL: `faults` has a line for each
  * fault, with its JSON path and the remedy. */
 struct config *config_load(const char *path, struct str *faults);
 struct config *config_parse(const char *name, const char *text, size_t len, struct str *faults);
+
+/* The stamp of its files as they are now: another one if any has changed, come or gone. */
+uint64_t config_stamp_now(const struct config *);
 
 /* A line for each option that differs between the two and cannot be changed by a reload. */
 void config_unreloadable(const struct config *old, const struct config *now, struct str *lines);

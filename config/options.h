@@ -46,7 +46,14 @@ struct option {
 };
 
 /* One kind of object that stands in the configuration, once or in a list. */
-enum scope_id { SCOPE_TOP, SCOPE_LISTENER, SCOPE_SERVICE, SCOPE_SLOT, SCOPE_COUNT };
+enum scope_id {
+	SCOPE_TOP,
+	SCOPE_LISTENER,
+	SCOPE_SERVICE,
+	SCOPE_SLOT,
+	SCOPE_CERTIFICATE,
+	SCOPE_COUNT
+};
 
 struct scope {
 	const char *prefix; /* "services[]." */

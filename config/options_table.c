@@ -40,6 +40,23 @@
 	POST("/v1/images/edits") "]"
 /* clang-format on */
 
+/* A listener's TLS; `in` is its place in the scope's struct. */
+/* clang-format off */
+#define SERVER_TLS(prefix, in)                                                                  \
+	{prefix "tls.certificates", OPTION_LIST, 0, 1, 100, .values = "certificates",           \
+	 .required = true,                                                                      \
+	 .help = "Makes it speak TLS. The host that a client asks for (SNI) chooses among the " \
+		 "certificates by their names; the first one is for all others. Changed files " \
+		 "are read anew, without a restart."},                                          \
+	{prefix "tls.minVersion", OPTION_EITHER, AT(in.only_1_3), .fallback = "1.2",            \
+	 .values = "1.2|1.3", .help = "The oldest version of TLS that is spoken."},             \
+	{prefix "tls.clientCertificates", OPTION_WORD, AT(in.client_certificates),              \
+	 .fallback = "none", .values = "none|optional|required",                                \
+	 .help = "Whether clients are asked for a certificate. One that is given must be good." }, \
+	{prefix "tls.clientCa", OPTION_TEXT, AT(in.client_ca), .form = form_line,               \
+	 .help = "A PEM file with the authorities that may have signed it."}
+/* clang-format on */
+
 #define AT(member) offsetof(struct config, member)
 static const struct option top_options[] = {
 	{"listeners", OPTION_LIST, 0, 1, 100, .values = "listeners", .required = true,
@@ -47,6 +64,7 @@ static const struct option top_options[] = {
 	{"admin.address", OPTION_TEXT, AT(admin.address), .fallback = "127.0.0.1:9090",
 	 .form = form_address, .fixed = true,
 	 .help = "Where health, metrics and the live state are served. Port 0: any free one."},
+	SERVER_TLS("admin.", admin.tls),
 	{"services", OPTION_LIST, 0, 1, 1000, .values = "services", .required = true,
 	 .help = "The sets of equal pods behind the gateway."},
 	{"limits.maxConnections", OPTION_INT, AT(limits.max_connections), 1, 1e6, "20000",
@@ -91,6 +109,7 @@ static const struct option listener_options[] = {
 	{"halfClose", OPTION_BOOL, AT(half_close), .fallback = "false",
 	 .help = "A client that closes its sending side still wants its answer (else it has "
 		 "left)."},
+	SERVER_TLS("", tls),
 };
 #undef AT
 
@@ -273,6 +292,15 @@ static const struct option slot_options[] = {
 };
 #undef AT
 
+#define AT(member) offsetof(struct tls_pair, member)
+static const struct option certificate_options[] = {
+	{"certificate", OPTION_TEXT, AT(certificate), .form = form_line, .required = true,
+	 .help = "A PEM file: the certificate, and behind it those that lead to its authority."},
+	{"key", OPTION_TEXT, AT(key), .form = form_line, .required = true,
+	 .help = "A PEM file with its key, not encrypted."},
+};
+#undef AT
+
 const struct scope option_scopes[SCOPE_COUNT] = {
 	[SCOPE_TOP] = {"", "The whole", top_options, COUNT(top_options)},
 	[SCOPE_LISTENER] = {"listeners[].", "an address that clients connect to", listener_options,
@@ -281,4 +309,7 @@ const struct scope option_scopes[SCOPE_COUNT] = {
 			   COUNT(service_options)},
 	[SCOPE_SLOT] = {"services[].slots[].", "a pattern of requests that take a slot",
 			slot_options, COUNT(slot_options)},
+	[SCOPE_CERTIFICATE] = {"listeners[].tls.certificates[].",
+			       "a certificate (of admin.tls too)", certificate_options,
+			       COUNT(certificate_options)},
 };

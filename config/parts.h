@@ -9,6 +9,14 @@
  * that all spellings of it share. */
 void config_parse_address(char **text, struct net_address *);
 
+/* config.c: a file that is read for the configuration; to be called before it is read. */
+void config_add_file(struct config *, const char *path);
+
+/* tls.c: reads a listener's "tls" (NULL: it is plain), and its files. */
+void server_tls_read(struct config *, struct server_tls_config *, const struct json *tls,
+		     const struct place *, struct str *faults);
+void server_tls_release(struct server_tls_config *);
+
 /* service.c: reads one service into zeroed memory. */
 void service_read(struct service_config *, const struct json *, const struct place *,
 		  struct str *faults);

@@ -9,7 +9,7 @@ for purpose in "$@"; do
 		libssl-dev libcjson-dev libcurl4-openssl-dev libnghttp2-dev" ;;
 	run) packages="$packages hey python3" ;;
 	test) packages="$packages libcmocka-dev clang-format python3 python3-pytest
-		python3-uvicorn python3-fastapi python3-websockets curl hey" ;;
+		python3-uvicorn python3-fastapi python3-websockets curl hey openssl" ;;
 	deep) packages="$packages clang libclang-rt-14-dev valgrind" ;;
 	*) echo "deps.sh: unknown purpose: $purpose" >&2; exit 2 ;;
 	esac

@@ -21,7 +21,8 @@ static void on_task(void *owner);
 
 static void move(struct connection *c, enum connection_state to)
 {
-	static const char *const names[] = {"sniffing", "open", "lingering", "dead"};
+	static const char *const names[] = {"shaking hands", "sniffing", "open", "lingering",
+					    "dead"};
 	log_debug("connection %d: %s -> %s", c->stream.io.fd, names[c->state], names[to]);
 	c->state = to;
 }
@@ -67,8 +68,10 @@ void connection_start(struct gateway *gw, struct listener *l, int fd,
 		metrics_count(l->accepted);
 		metrics_gauge_add(l->open, 1);
 	}
+	struct tls *tls = l->tls ? tls_accept(l->tls) : NULL;
+	c->state = l->tls ? CONNECTION_SHAKING_HANDS : CONNECTION_SNIFFING;
 	connection_time_out_in(c, gw->config->limits.header_timeout_us);
-	if (!stream_open(&c->stream, gw->loop, fd, on_io, c))
+	if (!stream_open(&c->stream, gw->loop, fd, tls, on_io, c) || (l->tls && !tls))
 		connection_die(c);
 }
 
@@ -155,6 +158,26 @@ static void sniff(struct connection *c)
 		open_as(c, &http1);
 }
 
+static void shake_hands(struct connection *c)
+{
+	char why[TLS_WHY_BYTES];
+	switch (stream_handshake(&c->stream, why)) {
+	case TLS_DONE: {
+		const char *agreed = stream_protocol(&c->stream);
+		open_as(c, agreed && strcmp(agreed, "h2") == 0 ? &http2 : &http1);
+		break;
+	}
+	case TLS_FAILED:
+		log_info("%s: TLS: %s", c->listener->address, why);
+		connection_die(c);
+		break;
+	case TLS_AGAIN:
+		if (c->peer_closed)
+			connection_die(c);
+		break;
+	}
+}
+
 /* --- reading --------------------------------------------------------------------------------- */
 
 static bool wants_bytes(const struct connection *c)
@@ -206,6 +229,9 @@ static void on_io(void *owner, unsigned what)
 	if (!(what & (IO_READ | IO_HANGUP)))
 		return;
 	switch (c->state) {
+	case CONNECTION_SHAKING_HANDS:
+		shake_hands(c);
+		break;
 	case CONNECTION_SNIFFING:
 		sniff(c);
 		break;
@@ -249,7 +275,8 @@ void connections_drain(struct gateway *gw)
 			continue;
 		if (c->state == CONNECTION_OPEN)
 			c->protocol->drain(c->speaker);
-		else if (c->state == CONNECTION_SNIFFING && stream_is_silent(&c->stream))
+		else if (c->state == CONNECTION_SHAKING_HANDS ||
+			 (c->state == CONNECTION_SNIFFING && stream_is_silent(&c->stream)))
 			connection_die(c);
 	}
 }

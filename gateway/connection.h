@@ -1,10 +1,12 @@
 /*
  * A client's connection: its stream of bytes, and the protocol that is spoken on it.
  *
- *   SNIFFING -> OPEN -> LINGERING -> DEAD
+ *   SHAKING_HANDS (TLS) -.
+ *   SNIFFING (plain) ------`-> OPEN -> LINGERING -> DEAD
  *
- * A client that begins with HTTP/2's preface speaks that (RFC 9113, 3.3), every other HTTP/1. While
- * OPEN, events go to the protocol, which makes the exchanges.
+ * Which protocol it is was agreed with TLS (ALPN); without TLS, a client that begins with HTTP/2's
+ * preface speaks that (RFC 9113, 3.3), every other HTTP/1. While OPEN, events go to the protocol,
+ * which makes the exchanges.
  */
 #ifndef SLOTGATE_GATEWAY_CONNECTION_H
 #define SLOTGATE_GATEWAY_CONNECTION_H
@@ -15,6 +17,7 @@
 #include "gateway/listener.h"
 
 enum connection_state {
+	CONNECTION_SHAKING_HANDS,
 	CONNECTION_SNIFFING, /* nothing has come yet that tells the protocol */
 	CONNECTION_OPEN,     /* the protocol's */
 	CONNECTION_LINGERING, /* answered for good: reads what still comes, so that the answer arrives */

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "activator/providers/supervisor.h"
 #include "base/clock.h"
@@ -93,30 +92,16 @@ static bool apply_services(struct gateway *gw)
 	return true;
 }
 
-/* Addresses do not change; which service a listener serves, and how, does. */
 static void apply_listeners(struct gateway *gw)
 {
 	const struct config *c = gw->config;
 	LIST_EACH(l, &gw->listeners, struct listener, link) {
-		for (size_t i = 0; i < c->listener_count; i++) {
-			if (l->is_admin || strcmp(c->listeners[i].address, l->address) != 0)
-				continue;
-			mem_free(l->service);
-			l->service = c->listeners[i].service
-					     ? mem_must_strdup(c->listeners[i].service)
-					     : NULL;
-			l->half_close = c->listeners[i].half_close;
-		}
+		if (l->is_admin)
+			listener_configure(l, &c->admin);
+		for (size_t i = 0; i < c->listener_count && !l->is_admin; i++)
+			if (strcmp(c->listeners[i].address, l->address) == 0)
+				listener_configure(l, &c->listeners[i]);
 	}
-}
-
-static void remember_file(struct gateway *gw)
-{
-	struct stat st;
-	if (stat(gw->config_path, &st) != 0)
-		return;
-	gw->config_mtime_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
-	gw->config_inode = (int64_t)st.st_ino;
 }
 
 static void reload(void *owner)
@@ -126,7 +111,7 @@ static void reload(void *owner)
 	if (gw->draining)
 		return;
 	str_init(&lines);
-	remember_file(gw);
+	gw->files_seen = config_stamp_now(gw->config);
 	struct config *c = config_load(gw->config_path, &lines);
 	stats_reloaded(gw, c != NULL);
 	if (!c) {
@@ -140,6 +125,7 @@ static void reload(void *owner)
 	log_lines(LOG_WARN, "needs a restart: ", &lines);
 	str_release(&lines);
 	gw->config = c;
+	gw->files_seen = c->stamp;
 	apply_log(c);
 	apply_limits(gw);
 	apply_listeners(gw);
@@ -148,12 +134,12 @@ static void reload(void *owner)
 	log_info("configuration reloaded from %s", gw->config_path);
 }
 
-static void watch_file(void *owner)
+/* Also certificates and the like: what they say is part of the configuration. A change that was
+ * refused is not tried again until something changes again. */
+static void watch_files(void *owner)
 {
 	struct gateway *gw = owner;
-	int64_t mtime_ns = gw->config_mtime_ns, inode = gw->config_inode;
-	remember_file(gw);
-	if (mtime_ns != gw->config_mtime_ns || inode != gw->config_inode)
+	if (config_stamp_now(gw->config) != gw->files_seen)
 		reload(gw);
 	timer_set(&gw->watch_timer, loop_now_us(gw->loop) + WATCH_US);
 }
@@ -280,7 +266,7 @@ static bool start(struct gateway *gw)
 	task_init(&gw->drain_task, on_drain_task, gw);
 	if (!gw->worker || !gw->providers.http || !gw->providers.supervisor ||
 	    !timer_init(&gw->drain_timer, gw->loop, on_drain_timeout, gw) ||
-	    !timer_init(&gw->watch_timer, gw->loop, watch_file, gw))
+	    !timer_init(&gw->watch_timer, gw->loop, watch_files, gw))
 		return false;
 	/* The disk's thread reads it: it stays what it was, whatever a reload says. */
 	gw->spool.directory = gw->spool_directory = mem_must_strdup(gw->config->spool_directory);
@@ -333,7 +319,7 @@ int gateway_run(const char *path)
 		log_stop();
 		return 1;
 	}
-	remember_file(gw);
+	gw->files_seen = gw->config->stamp;
 	timer_set(&gw->watch_timer, loop_now_us(gw->loop) + WATCH_US);
 	loop_run(gw->loop);
 	stop(gw);

@@ -49,8 +49,8 @@ struct gateway {
 	struct timer drain_timer;
 	struct task drain_task;
 	int shutting_down;	  /* backends whose pods are still there; 0: not begun */
-	struct timer watch_timer; /* of the configuration file */
-	int64_t config_mtime_ns, config_inode;
+	struct timer watch_timer; /* of the configuration's files */
+	uint64_t files_seen;	  /* their stamp when they were last read */
 
 	char *buffer; /* READ_BYTES that everybody reads into and nobody keeps */
 	struct http_parser *spare_parsers[16];

@@ -410,7 +410,7 @@ static void readable(void *speaker)
 static void writable(void *speaker)
 {
 	struct http1 *h = speaker;
-	if (h->out)
+	if (h->out || h->progress == ANSWER_ENDED)
 		http1_flush(h);
 }
 

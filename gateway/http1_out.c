@@ -28,7 +28,8 @@ void http1_break(struct http1 *h, enum exchange_end why)
 
 bool http1_has_output(const struct http1 *h)
 {
-	return h->head_out.len || (h->out && spool_length(h->out));
+	return h->head_out.len || (h->out && spool_length(h->out)) ||
+	       stream_has_output(&h->connection->stream);
 }
 
 /* --- to the socket, and what is left to the spool --- */

@@ -152,6 +152,12 @@ static void flush(struct http2 *h)
 			wait_for(h, WAIT_NOTHING);
 	}
 	str_release(&h->out);
+	if (stream_has_output(&h->connection->stream)) {
+		wait_for(h, WAIT_ROOM);
+		return;
+	}
+	if (h->wait == WAIT_ROOM)
+		wait_for(h, WAIT_NOTHING);
 	deliver(h);
 	h->served |= is_empty(h);
 	if (h2_is_over(h->h2))

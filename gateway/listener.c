@@ -46,7 +46,8 @@ static void turn_away(struct listener *l, int fd)
 			   "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
 			   sizeof(body) - 1, body);
 	stats_bad_request(l->gateway, "too_many_connections");
-	if (send(fd, answer, (size_t)len, MSG_NOSIGNAL) > 0)
+	/* Behind TLS it could be told only after a handshake, which is what there is too much of. */
+	if (!l->tls && send(fd, answer, (size_t)len, MSG_NOSIGNAL) > 0)
 		shutdown(fd, SHUT_WR);
 	char unread[4096];
 	if (recv(fd, unread, sizeof(unread), MSG_DONTWAIT) < 0)
@@ -109,6 +110,16 @@ void listeners_resume(struct gateway *gw)
 		loop_defer(gw->loop, &l->retry);
 }
 
+void listener_configure(struct listener *l, const struct listener_config *c)
+{
+	mem_free(l->service);
+	l->service = c->service ? mem_must_strdup(c->service) : NULL;
+	l->half_close = c->half_close;
+	l->http2 = c->http2;
+	tls_context_drop(l->tls);
+	l->tls = c->tls.context ? tls_context_hold(c->tls.context) : NULL;
+}
+
 static struct listener *new_listener(struct gateway *gw, const struct listener_config *c,
 				     const struct exchange_handler *handler, bool is_admin)
 {
@@ -117,9 +128,7 @@ static struct listener *new_listener(struct gateway *gw, const struct listener_c
 	l->gateway = gw;
 	l->io.fd = -1;
 	l->address = mem_must_strdup(c->address);
-	l->service = c->service ? mem_must_strdup(c->service) : NULL;
-	l->half_close = c->half_close;
-	l->http2 = c->http2;
+	listener_configure(l, c);
 	l->is_admin = is_admin;
 	l->handler = handler;
 	l->references = 1;
@@ -146,7 +155,8 @@ struct listener *listener_open(struct gateway *gw, const struct listener_config 
 	}
 	char where[NET_TEXT_BYTES];
 	net_format(&l->bound, where);
-	log_info("%s on http://%s", is_admin ? "admin" : "listening", where);
+	log_info("%s on %s://%s", is_admin ? "admin" : "listening", l->tls ? "https" : "http",
+		 where);
 	list_push_back(&gw->listeners, &l->link);
 	return l;
 }
@@ -167,5 +177,6 @@ void listener_drop(struct listener *l)
 		return;
 	mem_free(l->address);
 	mem_free(l->service);
+	tls_context_drop(l->tls);
 	mem_free(l);
 }

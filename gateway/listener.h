@@ -7,6 +7,7 @@
 
 #include "base/loop.h"
 #include "base/net.h"
+#include "base/tls.h"
 #include "gateway/exchange.h"
 
 struct gateway;
@@ -22,6 +23,7 @@ struct listener {
 	char *address; /* as configured: how a reload knows it again */
 	char *service; /* the one that it serves; NULL: by host */
 	bool half_close, http2;
+	struct tls_context *tls; /* of new connections; NULL: plain */
 	bool is_admin;
 	struct net_address bound;
 	const struct exchange_handler *handler;
@@ -31,6 +33,9 @@ struct listener {
 };
 
 struct listener_config;
+
+/* Addresses do not change; which service it serves, and how, does. */
+void listener_configure(struct listener *, const struct listener_config *);
 
 /* Opens one; NULL: errno says why, and the log too. */
 struct listener *listener_open(struct gateway *, const struct listener_config *,

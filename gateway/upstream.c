@@ -164,7 +164,7 @@ static struct upstream *connect_new(struct upstream_pool *pool)
 	u->state = UPSTREAM_CONNECTING;
 	u->stream.io.fd = -1;
 	int fd = net_connect(&pool->address);
-	if (fd < 0 || !stream_open(&u->stream, gw->loop, fd, on_io, u)) {
+	if (fd < 0 || !stream_open(&u->stream, gw->loop, fd, NULL, on_io, u)) {
 		int error = fd < 0 ? errno : ENOMEM;
 		upstream_close(u);
 		errno = error;

@@ -1,0 +1,98 @@
+/* Reads what is said of TLS, and loads its files: what is wrong with them is a fault like others. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "config/options.h"
+#include "config/parts.h"
+
+/* What ALPN offers, the best first. */
+static const char *const protocols[] = {"h2", "http/1.1", NULL};
+
+static void read_pairs(struct server_tls_config *t, const struct json *list, const struct place *at,
+		       struct str *faults)
+{
+	t->pairs = mem_must_zalloc(json_count(list) * sizeof(*t->pairs));
+	JSON_EACH(it, list) {
+		struct tls_pair *pair = &t->pairs[t->count];
+		options_read(SCOPE_CERTIFICATE, pair, it, PLACE_ITEM(at, t->count++), faults);
+	}
+}
+
+static enum tls_demand demand(const struct server_tls_config *t)
+{
+	if (strcmp(t->client_certificates, "none") == 0)
+		return TLS_NO_CERTIFICATE;
+	return strcmp(t->client_certificates, "required") == 0 ? TLS_MUST_CERTIFY : TLS_MAY_CERTIFY;
+}
+
+static void check_clients(const struct server_tls_config *t, const struct place *at,
+			  struct str *faults)
+{
+	bool asks = demand(t) != TLS_NO_CERTIFICATE;
+	if (asks && !t->client_ca)
+		fault_at(faults, PLACE_KEY(at, "clientCa"),
+			 "required, as clientCertificates is \"%s\"", t->client_certificates);
+	if (!asks && t->client_ca)
+		fault_at(faults, PLACE_KEY(at, "clientCertificates"),
+			 "must be \"optional\" or \"required\", as there is a clientCa");
+}
+
+static void add_fault(const struct tls_fault *f, const struct place *at, struct str *faults)
+{
+	const struct place *pair = PLACE_ITEM(PLACE_KEY(at, "certificates"), f->index);
+	const struct place *places[] = {
+		[TLS_OTHER] = at,
+		[TLS_CERTIFICATE] = PLACE_KEY(pair, "certificate"),
+		[TLS_KEY] = PLACE_KEY(pair, "key"),
+		[TLS_CA] = PLACE_KEY(at, "clientCa"),
+	};
+	fault_at(faults, places[f->part], "%s", f->text);
+}
+
+static void load(struct config *c, struct server_tls_config *t, const struct place *at,
+		 struct str *faults)
+{
+	struct tls_fault fault;
+	struct tls_server_options o = {
+		.pairs = t->pairs,
+		.count = t->count,
+		.protocols = protocols + !t->offers_http2,
+		.min_version = t->only_1_3 ? TLS_1_3 : TLS_1_2,
+		.clients = demand(t),
+		.client_ca = t->client_ca,
+	};
+	for (size_t i = 0; i < t->count; i++) {
+		config_add_file(c, t->pairs[i].certificate);
+		config_add_file(c, t->pairs[i].key);
+	}
+	if (t->client_ca)
+		config_add_file(c, t->client_ca);
+	t->context = tls_server_new(&o, &fault);
+	if (!t->context)
+		add_fault(&fault, at, faults);
+}
+
+void server_tls_read(struct config *c, struct server_tls_config *t, const struct json *tls,
+		     const struct place *at, struct str *faults)
+{
+	const struct json *list = json_get(tls, "certificates");
+	size_t before = faults->len;
+	if (!json_is(list, JSON_LIST) ||
+	    (double)json_count(list) > option_find(SCOPE_LISTENER, "tls.certificates")->max)
+		return; /* plain, or it has been reported */
+	read_pairs(t, list, PLACE_KEY(at, "certificates"), faults);
+	check_clients(t, at, faults);
+	if (t->count && faults->len == before)
+		load(c, t, at, faults);
+}
+
+void server_tls_release(struct server_tls_config *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		options_release(SCOPE_CERTIFICATE, &t->pairs[i]);
+	mem_free(t->pairs);
+	tls_context_drop(t->context);
+	t->pairs = NULL;
+	t->count = 0;
+	t->context = NULL;
+}
