@@ -403,7 +403,9 @@ static void readable(void *speaker)
 {
 	struct http1 *h = speaker;
 	read_more(h);
-	if (waits(h) && (connection_has_left(h->connection) || !read_ahead(h)))
+	/* Mostly there is nothing to see: one look spares two more. */
+	if (waits(h) && !net_is_idle(h->connection->stream.io.fd) &&
+	    (connection_has_left(h->connection) || !read_ahead(h)))
 		lose(h, END_CLIENT_LEFT);
 }
 
