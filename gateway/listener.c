@@ -120,6 +120,17 @@ void listener_configure(struct listener *l, const struct listener_config *c)
 	l->tls = c->tls.context ? tls_context_hold(c->tls.context) : NULL;
 }
 
+void listener_count_handshake(struct listener *l, enum handshake how)
+{
+	static const char *const names[] = {"full", "resumed", "failed", "timeout"};
+	if (l->is_admin)
+		return;
+	if (!l->handshakes[how])
+		l->handshakes[how] = metrics_counter(l->gateway->metrics, METRIC_TLS_HANDSHAKES,
+						     (const char *[]){l->address, names[how]});
+	metrics_count(l->handshakes[how]);
+}
+
 static struct listener *new_listener(struct gateway *gw, const struct listener_config *c,
 				     const struct exchange_handler *handler, bool is_admin)
 {

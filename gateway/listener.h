@@ -14,6 +14,14 @@ struct gateway;
 struct metrics_counter;
 struct metrics_gauge;
 
+enum handshake {
+	HANDSHAKE_FULL,
+	HANDSHAKE_RESUMED,
+	HANDSHAKE_FAILED,
+	HANDSHAKE_TIMEOUT,
+	HANDSHAKES,
+};
+
 struct listener {
 	struct list link;
 	struct gateway *gateway;
@@ -30,6 +38,7 @@ struct listener {
 	int references;			  /* connections, and the gateway's list */
 	struct metrics_counter *accepted; /* NULL for the admin: its clients are not counted */
 	struct metrics_gauge *open;
+	struct metrics_counter *handshakes[HANDSHAKES];
 };
 
 struct listener_config;
@@ -44,6 +53,9 @@ struct listener *listener_open(struct gateway *, const struct listener_config *,
 /* Takes those that have connected already, then accepts no more; its connections go on. */
 void listener_close(struct listener *);
 void listener_drop(struct listener *);
+
+/* How a TLS handshake on it has ended. */
+void listener_count_handshake(struct listener *, enum handshake);
 
 /* A connection has ended: accepting may go on. */
 void listeners_resume(struct gateway *);

@@ -210,6 +210,14 @@ static int64_t cpu_us(void)
 	       u.ru_stime.tv_usec;
 }
 
+static void sample_certificates(struct metrics_registry *r, const struct listener_config *l)
+{
+	for (size_t i = 0; l->tls.context && i < l->tls.count; i++)
+		sample(r, METRIC_TLS_CERTIFICATE_EXPIRY,
+		       (const char *[]){l->address, l->tls.pairs[i].certificate},
+		       tls_context_expiry(l->tls.context, i));
+}
+
 static void sample_process(struct metrics_registry *r, struct gateway *gw)
 {
 	sample(r, METRIC_PROCESS_OPEN_FDS, NULL, count_descriptors());
@@ -226,6 +234,9 @@ static void collect(struct metrics_registry *r, void *owner)
 	sample_process(r, gw);
 	LIST_EACH(b, &gw->backends, struct backend, link)
 		sample_service(r, b);
+	sample_certificates(r, &gw->config->admin);
+	for (size_t i = 0; i < gw->config->listener_count; i++)
+		sample_certificates(r, &gw->config->listeners[i]);
 }
 
 void stats_start(struct gateway *gw)
