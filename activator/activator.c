@@ -267,7 +267,8 @@ struct activator *activator_new(const struct provider_host *host,
 	struct activator *a = mem_must_zalloc(sizeof(*a));
 	bool scalable = config->provider != PROVIDER_STATIC;
 	a->host = *host;
-	a->probes = (struct probe_client){.loop = host->loop, .http = host->http};
+	a->probes = (struct probe_client){
+		.loop = host->loop, .http = host->http, .tls = config->pod_tls.context};
 	a->config = config;
 	a->events = events;
 	a->owner = owner;
@@ -293,6 +294,7 @@ struct activator *activator_new(const struct provider_host *host,
 void activator_configure(struct activator *a, const struct service_config *config)
 {
 	a->config = config;
+	a->probes.tls = config->pod_tls.context;
 	service_configure(a->service, config, now_of(a));
 	provider_reload(a->provider, config);
 	activator_changed(a);

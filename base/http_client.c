@@ -31,7 +31,8 @@ struct http_exchange {
 	struct http_client *client;
 	CURL *easy;
 	struct curl_slist *headers;
-	int connected; /* the caller's socket, until libcurl takes it; -1: none */
+	struct curl_slist *connect_to; /* NULL: the URL says it */
+	int connected;		       /* the caller's socket, until libcurl takes it; -1: none */
 	http_client_fn *fn;
 	void *owner;
 	struct str body;
@@ -62,6 +63,7 @@ static void exchange_free(struct http_exchange *x)
 		curl_easy_cleanup(x->easy);
 	}
 	curl_slist_free_all(x->headers);
+	curl_slist_free_all(x->connect_to);
 	if (x->connected >= 0)
 		close(x->connected);
 	str_release(&x->body);
@@ -276,11 +278,11 @@ static int say_connected(void *arg, curl_socket_t s, curlsocktype purpose)
 	return CURL_SOCKOPT_ALREADY_CONNECTED;
 }
 
-static bool add_header(struct http_exchange *x, const char *line)
+static bool add_line(struct curl_slist **list, const char *line)
 {
-	struct curl_slist *longer = curl_slist_append(x->headers, line);
+	struct curl_slist *longer = curl_slist_append(*list, line);
 	if (longer)
-		x->headers = longer;
+		*list = longer;
 	return longer;
 }
 
@@ -288,16 +290,48 @@ static bool set_headers(struct http_exchange *x, const struct http_client_reques
 {
 	bool ok = true, typed = false;
 	for (const char *const *h = r->headers; h && *h; h++) {
-		ok &= add_header(x, *h);
+		ok &= add_line(&x->headers, *h);
 		typed |= strncasecmp(*h, "content-type:", 13) == 0;
 	}
 	/* A name without a value takes away what libcurl would add. */
 	if (!typed)
-		ok &= add_header(x, "Content-Type:");
-	ok &= add_header(x, "Expect:");
+		ok &= add_line(&x->headers, "Content-Type:");
+	ok &= add_line(&x->headers, "Expect:");
 	if (!keep)
-		ok &= add_header(x, "Connection: close");
+		ok &= add_line(&x->headers, "Connection: close");
 	return ok && !curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
+}
+
+/* As a stream to the same pod would speak it. */
+static bool set_tls(struct http_exchange *x, const struct tls_client_options *o)
+{
+	CURL *e = x->easy;
+	bool checks = !o->trusts_anybody;
+	return !curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "https") &&
+	       !curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
+	       !curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, checks ? 1L : 0L) &&
+	       !curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, checks ? 2L : 0L) &&
+	       (!o->ca || (!curl_easy_setopt(e, CURLOPT_CAINFO, o->ca) &&
+			   !curl_easy_setopt(e, CURLOPT_CAPATH, NULL))) &&
+	       (!o->pair.certificate ||
+		(!curl_easy_setopt(e, CURLOPT_SSLCERT, o->pair.certificate) &&
+		 !curl_easy_setopt(e, CURLOPT_SSLKEY, o->pair.key)));
+}
+
+/* A name that the pod must prove to be stands in the URL; where it is, is said beside it. */
+static bool add_host(struct http_exchange *x, const struct http_client_request *r, struct str *url)
+{
+	char host[NET_TEXT_BYTES], to[NET_TEXT_BYTES + 2];
+	const char *name = r->tls ? tls_client_options(r->tls)->name : NULL;
+	net_format(r->address, host);
+	if (!name) {
+		str_add_text(url, host);
+		return true;
+	}
+	str_printf(url, "%s:%d", name, net_port(r->address));
+	snprintf(to, sizeof(to), "::%s", host);
+	return add_line(&x->connect_to, to) &&
+	       !curl_easy_setopt(x->easy, CURLOPT_CONNECT_TO, x->connect_to);
 }
 
 /* 1: done, 0: no memory, -1: not a URL. */
@@ -307,12 +341,12 @@ static int set_url(struct http_exchange *x, const struct http_client_request *r)
 		return curl_easy_setopt(x->easy, CURLOPT_URL, r->url) == CURLE_OK;
 	if (!r->path || r->path[0] != '/')
 		return -1;
-	char host[NET_TEXT_BYTES];
-	net_format(r->address, host);
 	struct str url;
 	str_init(&url);
-	str_printf(&url, "http://%s%s", host, r->path);
-	bool ok = !url.failed && curl_easy_setopt(x->easy, CURLOPT_URL, url.at) == CURLE_OK;
+	str_add_text(&url, r->tls ? "https://" : "http://");
+	bool ok = add_host(x, r, &url);
+	str_add_text(&url, r->path);
+	ok = ok && !url.failed && curl_easy_setopt(x->easy, CURLOPT_URL, url.at) == CURLE_OK;
 	str_release(&url);
 	return ok;
 }
@@ -390,7 +424,8 @@ static struct http_exchange *start(struct http_client *client, int connected,
 	x->max_body_bytes = r->max_body_bytes;
 	x->cut_body = r->cut_body;
 	int url = x->easy ? set_url(x, r) : 0;
-	if (!url || !set_manner(x, r->timeout_us) || !set_headers(x, r, keep) ||
+	if (!url || !set_manner(x, r->timeout_us) ||
+	    (r->tls && !set_tls(x, tls_client_options(r->tls))) || !set_headers(x, r, keep) ||
 	    !set_method(x, r) || !set_connection(x, keep)) {
 		exchange_free(x);
 		return NULL;

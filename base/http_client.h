@@ -1,6 +1,6 @@
 /*
  * HTTP requests of slotgate's own: to pods (ready? idle? interrupt) and to interfaces it uses.
- * Never a client's request. HTTP/1.1 without TLS, redirects or proxies. Everything is bounded:
+ * Never a client's request. HTTP/1.1 without redirects or proxies. Everything is bounded:
  * in time, in bytes of the answer's head and body, and in idle connections.
  *
  * A request ends in exactly one of two ways: its callback is called, or it is cancelled.
@@ -22,6 +22,7 @@
 #include "base/loop.h"
 #include "base/net.h"
 #include "base/str.h"
+#include "base/tls.h"
 
 struct http_client;
 struct http_exchange; /* a request under way */
@@ -38,6 +39,8 @@ struct http_client_request {
 	const struct net_address *address;
 	const char *path;
 	const char *url;
+	/* Of an address: speaks TLS with it as this client's context says (base/tls.h). NULL: plain. */
+	const struct tls_context *tls;
 	const char *const *headers; /* "Name: value", NULL-terminated; NULL: none */
 	struct slice body;	    /* sent with every method but GET */
 	int64_t timeout_us;	    /* for the whole exchange; at least 1 ms */

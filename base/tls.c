@@ -203,8 +203,9 @@ static bool expect_name(SSL *ssl, const char *name)
 	return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
-struct tls *tls_connect(struct tls_context *context, const char *name, struct tls_kept *kept)
+struct tls *tls_connect(struct tls_context *context, const char *address, struct tls_kept *kept)
 {
+	const char *name = context->options.name ? context->options.name : address;
 	struct tls *t = new_session(context);
 	if (!t)
 		return NULL;
@@ -381,7 +382,7 @@ ssize_t tls_write(struct tls *t, const struct iovec *iov, int count)
 		size_t n = 0;
 		ERR_clear_error();
 		if (SSL_write_ex(t->ssl, bytes.at, bytes.len, &n) != 1 || t->write_error)
-			return write_failed(t);
+			return taken ? (ssize_t)taken : write_failed(t); /* none of this record */
 		taken += n; /* all of it, as the BIO accepts all */
 	}
 	if (taken)

@@ -59,7 +59,8 @@ struct tls_server_options {
 };
 
 struct tls_client_options {
-	const char *ca;	      /* a PEM file; NULL: what the system trusts */
+	char *ca;	      /* a PEM file; NULL: what the system trusts */
+	char *name;	      /* the host that the peer must be; NULL: its address */
 	struct tls_pair pair; /* the client's own; NULL: none */
 	bool trusts_anybody;  /* checks neither the chain nor the name */
 };
@@ -67,6 +68,9 @@ struct tls_client_options {
 /* NULL: the fault says why. */
 struct tls_context *tls_server_new(const struct tls_server_options *, struct tls_fault *);
 struct tls_context *tls_client_new(const struct tls_client_options *, struct tls_fault *);
+
+/* What a client's context was made of, for others who speak to the same peers. */
+const struct tls_client_options *tls_client_options(const struct tls_context *);
 
 struct tls_context *tls_context_hold(struct tls_context *);
 void tls_context_drop(struct tls_context *); /* NULL is harmless */
@@ -80,9 +84,8 @@ void tls_tickets_rotate(void);
 /* --- sessions ------------------------------------------------------------------------------- */
 
 /*
- * What a client keeps of an earlier session with the same peer, to begin the next one faster. It is
- * zeroed, stays where it is while sessions were made with it, and is used with the same context and
- * name only.
+ * What a client keeps of an earlier session with one peer, to begin the next one faster. It begins
+ * zeroed, and stays where it is while there are sessions that were made with it.
  */
 struct tls_kept {
 	struct tls_context *context;
@@ -92,10 +95,10 @@ struct tls_kept {
 void tls_kept_clear(struct tls_kept *);
 
 /* A session for stream_open, which takes it over. NULL: no memory. tls_connect checks the peer's
- * certificate against `name` (a host, or a numeric address, which is not sent as SNI); `kept` may be
- * NULL. */
+ * certificate against the context's name, which is also sent as SNI, or else against its address
+ * (numeric, without port or brackets); `kept` may be NULL. */
 struct tls *tls_accept(struct tls_context *);
-struct tls *tls_connect(struct tls_context *, const char *name, struct tls_kept *kept);
+struct tls *tls_connect(struct tls_context *, const char *address, struct tls_kept *kept);
 
 enum tls_result { TLS_DONE, TLS_AGAIN, TLS_FAILED };
 

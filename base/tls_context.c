@@ -212,6 +212,10 @@ void tls_context_drop(struct tls_context *c)
 	for (size_t i = 0; i < c->count; i++)
 		release_pair(&c->certificates[i]);
 	mem_free(c->certificates);
+	mem_free(c->options.ca);
+	mem_free(c->options.name);
+	mem_free(c->options.pair.certificate);
+	mem_free(c->options.pair.key);
 	SSL_CTX_free(c->ctx);
 	mem_free(c);
 }
@@ -385,8 +389,24 @@ static bool set_up_client(struct tls_context *c, const struct tls_client_options
 	return true;
 }
 
+static char *copy(const char *text)
+{
+	return text ? mem_must_strdup(text) : NULL;
+}
+
+const struct tls_client_options *tls_client_options(const struct tls_context *c)
+{
+	return &c->options;
+}
+
 struct tls_context *tls_client_new(const struct tls_client_options *o, struct tls_fault *f)
 {
 	struct tls_context *c = new_context(false, 0);
+	c->options = (struct tls_client_options){
+		.ca = copy(o->ca),
+		.name = copy(o->name),
+		.pair = {copy(o->pair.certificate), copy(o->pair.key)},
+		.trusts_anybody = o->trusts_anybody,
+	};
 	return complete(c, set_up_client(c, o, f));
 }

@@ -17,6 +17,7 @@ struct tls_context {
 	} * certificates; /* a server's */
 	size_t count;
 	const char *const *protocols;
+	struct tls_client_options options; /* a client's */
 };
 
 /* tls_tickets.c: has a server's context seal and open its tickets. */

@@ -77,7 +77,7 @@ static void read_lists(struct config *c, const struct json *root, struct str *fa
 	}
 	JSON_EACH(it, services) {
 		size_t i = c->service_count++;
-		service_read(&c->services[i], it, PLACE_ITEM(PLACE_KEY(NULL, "services"), i),
+		service_read(c, &c->services[i], it, PLACE_ITEM(PLACE_KEY(NULL, "services"), i),
 			     faults);
 	}
 }

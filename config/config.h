@@ -120,6 +120,11 @@ struct process_pods_config {
 	int64_t backoff_base_us, backoff_max_us;
 };
 
+struct pod_tls_config {
+	struct tls_client_options options;
+	struct tls_context *context; /* made of them; NULL: plain */
+};
+
 struct service_config {
 	char *name;
 	char **hosts; /* without port, lower case; "*.example.com" allowed; none = every host */
@@ -137,6 +142,7 @@ struct service_config {
 	enum provider_kind provider;
 	struct static_pods_config static_pods;
 	struct process_pods_config process;
+	struct pod_tls_config pod_tls;
 	struct readiness_config readiness;
 	struct idle_config idle;
 	struct ejection_config ejection;

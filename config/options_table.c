@@ -199,6 +199,20 @@ static const struct option service_options[] = {
 	 .help = "The longest such pause."},
 	{"pods.kubernetes", OPTION_OBJECT, .help = "Not in this build yet."},
 
+	{"podTls.ca", OPTION_TEXT, AT(pod_tls.options.ca), .form = form_line,
+	 .help = "Pods are spoken to in TLS wherever there is a podTls, even an empty one ({}). A "
+		 "PEM file with the authorities that may have signed their certificates. Left "
+		 "out: those that the system trusts."},
+	{"podTls.serverName", OPTION_TEXT, AT(pod_tls.options.name), .form = form_host,
+	 .help = "The host that a pod's certificate must be for, also sent as SNI. Left out: the "
+		 "pod's address."},
+	{"podTls.insecureSkipVerify", OPTION_BOOL, AT(pod_tls.options.trusts_anybody),
+	 .fallback = "false", .help = "Takes any certificate, so anybody can be the pod."},
+	{"podTls.certificate", OPTION_TEXT, AT(pod_tls.options.pair.certificate), .form = form_line,
+	 .help = "A PEM file: slotgate's own certificate, for pods that ask."},
+	{"podTls.key", OPTION_TEXT, AT(pod_tls.options.pair.key), .form = form_line,
+	 .help = "A PEM file with its key, not encrypted."},
+
 	{"readiness.httpGet", OPTION_TEXT, AT(readiness.path), .form = form_path,
 	 .help = "A pod is ready when a GET of this path is answered 2xx."},
 	{"readiness.tcpSocket", OPTION_TRUE,

@@ -17,9 +17,14 @@ void server_tls_read(struct config *, struct server_tls_config *, const struct j
 		     const struct place *, struct str *faults);
 void server_tls_release(struct server_tls_config *);
 
+/* The same of a service's "podTls". */
+void pod_tls_read(struct config *, struct pod_tls_config *, const struct json *tls,
+		  const struct place *, struct str *faults);
+void pod_tls_release(struct pod_tls_config *);
+
 /* service.c: reads one service into zeroed memory. */
-void service_read(struct service_config *, const struct json *, const struct place *,
-		  struct str *faults);
+void service_read(struct config *, struct service_config *, const struct json *,
+		  const struct place *, struct str *faults);
 
 /* slots.c: reads the lists of patterns, or their defaults. */
 void slots_read(struct service_config *, const struct json *service, const struct place *,

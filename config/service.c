@@ -175,8 +175,8 @@ void config_service_defaults(struct service_config *s)
 	str_release(&none);
 }
 
-void service_read(struct service_config *s, const struct json *json, const struct place *at,
-		  struct str *faults)
+void service_read(struct config *c, struct service_config *s, const struct json *json,
+		  const struct place *at, struct str *faults)
 {
 	options_set_defaults(SCOPE_SERVICE, s);
 	options_read(SCOPE_SERVICE, s, json, at, faults);
@@ -186,6 +186,7 @@ void service_read(struct service_config *s, const struct json *json, const struc
 	slots_read(s, json, at, faults);
 	read_pods(s, json, at, faults);
 	read_readiness(s, json, at, faults);
+	pod_tls_read(c, &s->pod_tls, json_get(json, "podTls"), PLACE_KEY(at, "podTls"), faults);
 	s->idle.kind = s->idle.path ? CHECK_HTTP_GET : CHECK_NONE;
 	check_service(s, json, at, faults);
 }
@@ -201,6 +202,7 @@ static void free_texts(char **texts)
 void config_service_release(struct service_config *s)
 {
 	options_release(SCOPE_SERVICE, s);
+	pod_tls_release(&s->pod_tls);
 	slots_release(s->slots, s->slot_count);
 	slots_release(s->blocked, s->blocked_count);
 	free_texts(s->hosts);

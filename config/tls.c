@@ -8,6 +8,8 @@
 /* What ALPN offers, the best first. */
 static const char *const protocols[] = {"h2", "http/1.1", NULL};
 
+/* --- listeners ------------------------------------------------------------------------------- */
+
 static void read_pairs(struct server_tls_config *t, const struct json *list, const struct place *at,
 		       struct str *faults)
 {
@@ -94,5 +96,54 @@ void server_tls_release(struct server_tls_config *t)
 	tls_context_drop(t->context);
 	t->pairs = NULL;
 	t->count = 0;
+	t->context = NULL;
+}
+
+/* --- pods ------------------------------------------------------------------------------------ */
+
+static void check_pair(const struct tls_client_options *o, const struct place *at,
+		       struct str *faults)
+{
+	if (o->pair.certificate && !o->pair.key)
+		fault_at(faults, PLACE_KEY(at, "key"), "required, as there is a certificate");
+	if (o->pair.key && !o->pair.certificate)
+		fault_at(faults, PLACE_KEY(at, "certificate"), "required, as there is a key");
+	if (o->trusts_anybody && o->ca)
+		fault_at(faults, PLACE_KEY(at, "ca"),
+			 "is of no use, as insecureSkipVerify takes any certificate");
+	if (o->name && strpbrk(o->name, "*["))
+		fault_at_text(faults, PLACE_KEY(at, "serverName"), o->name,
+			      "must be the name of one host");
+}
+
+void pod_tls_read(struct config *c, struct pod_tls_config *t, const struct json *tls,
+		  const struct place *at, struct str *faults)
+{
+	const struct tls_client_options *o = &t->options;
+	const char *files[] = {o->ca, o->pair.certificate, o->pair.key};
+	const struct place *places[] = {
+		[TLS_OTHER] = at,
+		[TLS_CERTIFICATE] = PLACE_KEY(at, "certificate"),
+		[TLS_KEY] = PLACE_KEY(at, "key"),
+		[TLS_CA] = PLACE_KEY(at, "ca"),
+	};
+	size_t before = faults->len;
+	struct tls_fault fault;
+	if (!json_is(tls, JSON_OBJECT))
+		return;
+	check_pair(o, at, faults);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		if (files[i])
+			config_add_file(c, files[i]);
+	if (faults->len != before)
+		return;
+	t->context = tls_client_new(o, &fault);
+	if (!t->context)
+		fault_at(faults, places[fault.part], "%s", fault.text);
+}
+
+void pod_tls_release(struct pod_tls_config *t)
+{
+	tls_context_drop(t->context);
 	t->context = NULL;
 }

@@ -181,6 +181,7 @@ void job_unsent(struct job *j, enum unsent how)
 		[UNSENT_REFUSED] = stats->retries_refused,
 		[UNSENT_TIMEOUT] = stats->retries_timeout,
 		[UNSENT_SAFE] = stats->retries_safe,
+		[UNSENT_NOT_SECURE] = stats->retries_not_secure,
 	};
 	struct ticket *t = j->request ? &j->ticket : NULL;
 	drop_upstream(j, false);
@@ -317,6 +318,7 @@ void job_interrupt(struct job *j)
 		.method = "POST",
 		.address = address,
 		.path = c->interrupt_path,
+		.tls = c->pod_tls.context,
 		.timeout_us = c->idle.timeout_us,
 		.max_body_bytes = INTERRUPT_ANSWER_BYTES,
 		.cut_body = true,

@@ -116,7 +116,9 @@ static void on_read_error(struct job *j, int error)
 	if (j->state == JOB_TUNNEL)
 		job_answered(j);
 	else
-		job_broke(j, "broken", strerror(error));
+		job_broke(j, "broken",
+			  error == ECONNABORTED ? "the pod's connection ended without TLS's close"
+						: strerror(error));
 }
 
 bool job_reads(const struct job *j)
@@ -295,6 +297,9 @@ static void on_upstream(void *owner, enum upstream_event event, unsigned what)
 		break;
 	case UPSTREAM_CONNECT_FAILED:
 		job_unsent(j, UNSENT_TIMEOUT);
+		break;
+	case UPSTREAM_NOT_SECURE:
+		job_unsent(j, UNSENT_NOT_SECURE);
 		break;
 	case UPSTREAM_TIMER:
 		on_timeout(j);

@@ -85,6 +85,7 @@ void service_stats_init(struct service_stats *s, struct metrics_registry *regist
 	s->retries_refused = count_by(s, METRIC_RETRIES, "refused");
 	s->retries_timeout = count_by(s, METRIC_RETRIES, "connect_timeout");
 	s->retries_safe = count_by(s, METRIC_RETRIES, "safe_method");
+	s->retries_not_secure = count_by(s, METRIC_RETRIES, "tls");
 	s->quarantined_timeout = count_by(s, METRIC_QUARANTINES, "timeout");
 	s->quarantined_broken = count_by(s, METRIC_QUARANTINES, "connection_broken");
 }

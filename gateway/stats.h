@@ -22,7 +22,8 @@ struct service_stats {
 	struct metrics_counter *aborts[PHASES];
 	struct metrics_counter *discarded, *ejections, *spool_overflows;
 	struct metrics_counter *connections_new, *connections_reused, *connections_stale;
-	struct metrics_counter *retries_stale, *retries_refused, *retries_timeout, *retries_safe;
+	struct metrics_counter *retries_stale, *retries_refused, *retries_timeout, *retries_safe,
+		*retries_not_secure;
 	struct metrics_counter *quarantined_timeout, *quarantined_broken;
 	struct metrics_counter *bytes_in, *bytes_out, *scaling_failures;
 };

@@ -5,25 +5,30 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "gateway/backend.h"
 #include "gateway/gateway.h"
 
-static const int64_t PROOF_US = 20 * US_PER_MS;
+static const int64_t PROOF_US = 20 * US_PER_MS, TELL_US = 30 * US_PER_S;
 
 struct upstream_pool {
 	struct backend *backend;
 	struct net_address address;
 	struct list idle;
-	int references; /* its pod, and each connection */
-	bool is_closed; /* its pod is gone: nothing is kept any more */
-	bool keeps;	/* the pod has been seen to keep an idle connection open */
+	struct tls_kept kept; /* what makes the next TLS handshake a short one */
+	int64_t tell_us;      /* not before then is another failed handshake worth a line */
+	int references;	      /* its pod, and each connection */
+	bool is_closed;	      /* its pod is gone: nothing is kept any more */
+	bool keeps;	      /* the pod has been seen to keep an idle connection open */
 };
 
 static void pool_drop(struct upstream_pool *pool)
 {
-	if (--pool->references == 0)
-		mem_free(pool);
+	if (--pool->references)
+		return;
+	tls_kept_clear(&pool->kept);
+	mem_free(pool);
 }
 
 struct upstream_pool *upstream_pool_new(struct backend *b, const struct net_address *address)
@@ -64,6 +69,37 @@ void upstream_close(struct upstream *u)
 	loop_defer(u->pool->backend->gateway->loop, &u->reap);
 }
 
+static void tell_why(struct upstream_pool *pool, const char *why)
+{
+	char where[NET_TEXT_BYTES];
+	int64_t now_us = loop_now_us(pool->backend->gateway->loop);
+	if (now_us < pool->tell_us)
+		return;
+	pool->tell_us = now_us + TELL_US;
+	net_format(&pool->address, where);
+	log_warn("%s: pod %s: no TLS with it: %s", pool->backend->name, where, why);
+}
+
+/* Nothing of a request has been sent before the pod has proved who it is. */
+static void secure(struct upstream *u, unsigned what)
+{
+	char why[TLS_WHY_BYTES];
+	switch (stream_handshake(&u->stream, why)) {
+	case TLS_AGAIN:
+		break;
+	case TLS_DONE:
+		timer_clear(&u->timer);
+		u->state = UPSTREAM_BUSY;
+		u->fn(u->owner, UPSTREAM_CONNECTED, what);
+		break;
+	case TLS_FAILED:
+		timer_clear(&u->timer);
+		tell_why(u->pool, why);
+		u->fn(u->owner, UPSTREAM_NOT_SECURE, 0);
+		break;
+	}
+}
+
 static void on_connecting(struct upstream *u, unsigned what)
 {
 	if (!(what & (IO_WRITE | IO_READ)))
@@ -71,14 +107,14 @@ static void on_connecting(struct upstream *u, unsigned what)
 	int error = net_take_error(u->stream.io.fd);
 	if (!error && !(what & IO_WRITE))
 		return;
-	timer_clear(&u->timer);
 	if (error) {
+		timer_clear(&u->timer);
 		u->fn(u->owner, error == ECONNREFUSED ? UPSTREAM_REFUSED : UPSTREAM_CONNECT_FAILED,
 		      0);
 		return;
 	}
-	u->state = UPSTREAM_BUSY;
-	u->fn(u->owner, UPSTREAM_CONNECTED, what);
+	u->state = UPSTREAM_SECURING;
+	secure(u, what);
 }
 
 static void on_io(void *owner, unsigned what)
@@ -87,6 +123,9 @@ static void on_io(void *owner, unsigned what)
 	switch (u->state) {
 	case UPSTREAM_CONNECTING:
 		on_connecting(u, what);
+		break;
+	case UPSTREAM_SECURING:
+		secure(u, what);
 		break;
 	case UPSTREAM_BUSY:
 		u->fn(u->owner, UPSTREAM_READY, what);
@@ -148,6 +187,24 @@ static struct upstream *take_idle(struct upstream_pool *pool)
 	return NULL;
 }
 
+/* What the pod's address says is checked, unless the configuration names a host. */
+static bool open_stream(struct upstream *u, int fd)
+{
+	struct upstream_pool *pool = u->pool;
+	struct tls_context *context = pool->backend->config->pod_tls.context;
+	struct tls *tls = NULL;
+	char host[NET_TEXT_BYTES];
+	if (context) {
+		net_format_host(&pool->address, host);
+		tls = tls_connect(context, host, &pool->kept);
+		if (!tls) {
+			close(fd);
+			return false;
+		}
+	}
+	return stream_open(&u->stream, pool->backend->gateway->loop, fd, tls, on_io, u);
+}
+
 static struct upstream *connect_new(struct upstream_pool *pool)
 {
 	struct gateway *gw = pool->backend->gateway;
@@ -164,7 +221,7 @@ static struct upstream *connect_new(struct upstream_pool *pool)
 	u->state = UPSTREAM_CONNECTING;
 	u->stream.io.fd = -1;
 	int fd = net_connect(&pool->address);
-	if (fd < 0 || !stream_open(&u->stream, gw->loop, fd, NULL, on_io, u)) {
+	if (fd < 0 || !open_stream(u, fd)) {
 		int error = fd < 0 ? errno : ENOMEM;
 		upstream_close(u);
 		errno = error;
@@ -197,7 +254,7 @@ struct upstream *upstream_take(struct upstream_pool *pool, bool must_be_new, ups
 void upstream_give(struct upstream *u)
 {
 	struct upstream_pool *pool = u->pool;
-	if (pool->is_closed) {
+	if (pool->is_closed || stream_has_output(&u->stream)) {
 		upstream_close(u);
 		return;
 	}

@@ -2,7 +2,7 @@
  * Connections to pods. A pool holds the idle ones of one pod; a job takes one, or a new one, and
  * gives it back if it can be used again.
  *
- *   CONNECTING -> BUSY <-> IDLE -> DEAD
+ *   CONNECTING -> SECURING (TLS) -> BUSY <-> IDLE -> DEAD
  *
  * An idle one is kept for less time than the pod keeps it, and is looked at before it is used:
  * found closed, it is provably unused, and another is taken.
@@ -17,12 +17,19 @@
 struct backend;
 struct upstream_pool;
 
-enum upstream_state { UPSTREAM_CONNECTING, UPSTREAM_BUSY, UPSTREAM_IDLE, UPSTREAM_DEAD };
+enum upstream_state {
+	UPSTREAM_CONNECTING,
+	UPSTREAM_SECURING,
+	UPSTREAM_BUSY,
+	UPSTREAM_IDLE,
+	UPSTREAM_DEAD
+};
 
 enum upstream_event {
 	UPSTREAM_CONNECTED,
 	UPSTREAM_REFUSED,	 /* nothing listens there */
 	UPSTREAM_CONNECT_FAILED, /* it could not be reached */
+	UPSTREAM_NOT_SECURE,	 /* the TLS handshake has failed: it is there, and has nothing */
 	UPSTREAM_READY,		 /* there may be bytes to read, or room to write */
 	UPSTREAM_TIMER,		 /* the time that its user set has come */
 };

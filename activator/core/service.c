@@ -451,6 +451,7 @@ void service_returned(struct service *s, uint64_t grant, struct ticket *t, enum 
 		[UNSENT_REFUSED] = "refused",
 		[UNSENT_TIMEOUT] = "connect_timeout",
 		[UNSENT_SAFE] = "broken",
+		[UNSENT_NOT_SECURE] = "tls",
 	};
 	struct slot *slot = slot_get(s, grant);
 	if (!slot)

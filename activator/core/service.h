@@ -88,7 +88,8 @@ enum unsent {
 	UNSENT_STALE,
 	UNSENT_REFUSED,
 	UNSENT_TIMEOUT,
-	UNSENT_SAFE, /* it was sent and broke, but takes no slot and may be sent twice */
+	UNSENT_SAFE,	   /* it was sent and broke, but takes no slot and may be sent twice */
+	UNSENT_NOT_SECURE, /* the TLS handshake with the pod has failed */
 };
 void service_returned(struct service *, uint64_t grant, struct ticket *, enum unsent,
 		      int64_t now_us);

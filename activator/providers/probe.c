@@ -35,6 +35,7 @@ void probe_cancel(struct probe *p)
 	timer_release(&p->timer);
 	io_close(&p->io);
 	http_client_cancel(p->exchange);
+	tls_context_drop(p->client.tls);
 	mem_free(p->path);
 	mem_free(p->json_path);
 	mem_free(p);
@@ -91,6 +92,7 @@ static void get(struct probe *p)
 	struct http_client_request r = {
 		.address = &p->address,
 		.path = p->path,
+		.tls = p->client.tls,
 		.timeout_us = p->deadline_us - loop_now_us(p->client.loop),
 		/* Where only the status counts, a long page is not read to its end. */
 		.max_body_bytes = p->json_path ? IDLE_BODY_BYTES : READY_BODY_BYTES,
@@ -181,6 +183,8 @@ static struct probe *new_probe(const struct probe_client *client, const struct n
 	if (!p)
 		return NULL;
 	p->client = *client;
+	if (p->client.tls)
+		tls_context_hold(p->client.tls);
 	p->address = *address;
 	p->io.fd = -1;
 	p->deadline_us = loop_now_us(client->loop) + timeout_us;

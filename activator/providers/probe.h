@@ -22,10 +22,11 @@
 
 struct probe;
 
-/* Both outlive every probe. */
+/* The loop and the HTTP client outlive every probe. */
 struct probe_client {
 	struct loop *loop;
 	struct http_client *http;
+	struct tls_context *tls; /* how an HTTP check is made; NULL: plain */
 };
 
 typedef void probe_fn(void *owner, enum pod_answer);

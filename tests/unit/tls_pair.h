@@ -12,9 +12,10 @@
  * good until the 16th call after it. */
 const char *tls_file(const char *name);
 
-/* A context that must come to be; names are certificates' names ("local"), NULL-terminated. */
+/* Contexts that must come to be. Certificates go by their names ("local"), NULL-terminated; a client
+ * without a CA trusts anybody, and `own` may be NULL. */
 struct tls_context *tls_server_of(const char *const *names, enum tls_demand);
-struct tls_context *tls_client_of(const char *ca, const char *own);
+struct tls_context *tls_client_of(const char *ca, const char *name, const char *own);
 
 struct tls_pair_end {
 	struct stream stream;
@@ -29,9 +30,9 @@ struct tls_ends {
 	int small_buffers; /* bytes of the sockets' buffers; 0: the system's */
 };
 
-/* Connects the two over a socket pair: contexts may be NULL (plain). */
+/* Connects the two over a socket pair, the server being 127.0.0.1: contexts may be NULL (plain). */
 void tls_ends_open(struct tls_ends *, struct tls_context *server, struct tls_context *client,
-		   const char *name, struct tls_kept *kept);
+		   struct tls_kept *kept);
 
 /* Steps of the handshake, by turns, until neither can go on. True: both are done. */
 bool tls_ends_shake(struct tls_ends *);
