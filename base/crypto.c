@@ -1,6 +1,7 @@
-/* Randomness from OpenSSL. */
+/* Randomness and comparison from OpenSSL. */
 #include "base/crypto.h"
 
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 
@@ -28,4 +29,9 @@ void crypto_random_hex(char *text, size_t digits)
 		text[i] = hex[i % 2 ? byte >> 4 : byte & 15];
 	}
 	text[digits] = '\0';
+}
+
+bool crypto_is_same(const void *a, const void *b, size_t len)
+{
+	return CRYPTO_memcmp(a, b, len) == 0;
 }

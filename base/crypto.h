@@ -4,9 +4,13 @@
 #ifndef SLOTGATE_BASE_CRYPTO_H
 #define SLOTGATE_BASE_CRYPTO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* `digits` random hexadecimal digits and a NUL. */
 void crypto_random_hex(char *text, size_t digits);
+
+/* Compares in a time that does not depend on the bytes. */
+bool crypto_is_same(const void *a, const void *b, size_t len);
 
 #endif

@@ -47,7 +47,7 @@ ssize_t stream_read(struct stream *, void *bytes, size_t size);
 ssize_t stream_write(struct stream *, const struct iovec *, int n);
 
 /* Bytes were taken that the kernel does not have yet: an answer is not delivered, and a close would
- * lose them. */
+ * lose them. Of a broken stream this stays so. */
 bool stream_has_output(const struct stream *);
 
 /* Sends of them what the socket takes; false and errno: the stream is broken. */

@@ -129,7 +129,8 @@ static BIO_METHOD *socket_method(void)
 
 bool tls_has_output(const struct tls *t)
 {
-	return t->out_start < t->out.len;
+	return t->out_start < t->out.len ||
+	       t->write_error; /* what was lost is not with the kernel */
 }
 
 bool tls_flush(struct tls *t)

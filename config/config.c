@@ -11,6 +11,8 @@
 #include "config/options.h"
 #include "config/parts.h"
 
+enum { TOKEN_MIN_BYTES = 16, TOKEN_MAX_BYTES = 4096 };
+
 /* --- the files --------------------------------------------------------------------------- */
 
 static void add_file(struct config *c, const char *path, uint64_t stamp)
@@ -56,6 +58,34 @@ static void read_listener(struct config *c, struct listener_config *l, const str
 	server_tls_read(c, &l->tls, json_get(json, "tls"), PLACE_KEY(at, "tls"), faults);
 }
 
+/* One line of characters that a header can carry. */
+static const char *token_fault(struct slice token)
+{
+	if (token.len < TOKEN_MIN_BYTES)
+		return "a secret of at least 16 characters must be in it";
+	for (size_t i = 0; i < token.len; i++)
+		if (token.at[i] <= ' ' || token.at[i] > '~')
+			return "must hold one secret: printable characters without spaces";
+	return NULL;
+}
+
+static void read_token(struct config *c, struct str *faults)
+{
+	const struct place *at = PLACE_KEY(NULL, "admin.bearerTokenFile");
+	struct str *token = &c->admin_token;
+	str_init(token);
+	if (!c->admin_token_file)
+		return;
+	config_add_file(c, c->admin_token_file);
+	int error = file_read(c->admin_token_file, TOKEN_MAX_BYTES, token);
+	while (token->len && strchr("\r\n", token->at[token->len - 1]))
+		token->len--;
+	const char *fault =
+		error ? strerror(error) : token_fault((struct slice){token->at, token->len});
+	if (fault)
+		fault_at_text(faults, at, c->admin_token_file, fault);
+}
+
 /* A list that is not far too long, or NULL (which has been reported). */
 static const struct json *list_of(const struct json *root, const char *key)
 {
@@ -90,6 +120,7 @@ static struct config *read_root(const struct json *root, struct str *faults)
 	options_set_defaults(SCOPE_TOP, c);
 	options_read(SCOPE_TOP, c, root, NULL, faults);
 	config_parse_address(&c->admin.address, &c->admin.parsed);
+	read_token(c, faults);
 	server_tls_read(c, &c->admin.tls, json_find(root, "admin.tls"),
 			PLACE_KEY(PLACE_KEY(NULL, "admin"), "tls"), faults);
 	read_lists(c, root, faults);
@@ -159,6 +190,7 @@ void config_drop(struct config *c)
 	for (size_t i = 0; i < c->service_count; i++)
 		config_service_release(&c->services[i]);
 	options_release(SCOPE_TOP, c);
+	str_release(&c->admin_token);
 	mem_free(c->listeners);
 	mem_free(c->services);
 	mem_free(c->files);

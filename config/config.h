@@ -184,6 +184,8 @@ struct config {
 	struct listener_config *listeners;
 	size_t listener_count;
 	struct listener_config admin;
+	char *admin_token_file;
+	struct str admin_token; /* what is in it; empty: nobody is asked for one */
 	struct service_config *services;
 	size_t service_count;
 	struct limits_config limits;

@@ -64,6 +64,10 @@ static const struct option top_options[] = {
 	{"admin.address", OPTION_TEXT, AT(admin.address), .fallback = "127.0.0.1:9090",
 	 .form = form_address, .fixed = true,
 	 .help = "Where health, metrics and the live state are served. Port 0: any free one."},
+	{"admin.bearerTokenFile", OPTION_TEXT, AT(admin_token_file), .form = form_line,
+	 .help = "A file with a secret that the admin's clients must send, as \"Authorization: "
+		 "Bearer SECRET\"; only /healthz and /readyz, which tell no more than that, are "
+		 "open to all. Left out: whoever reaches the address is served."},
 	SERVER_TLS("admin.", admin.tls),
 	{"services", OPTION_LIST, 0, 1, 1000, .values = "services", .required = true,
 	 .help = "The sets of equal pods behind the gateway."},

@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "base/crypto.h"
 #include "base/log.h"
 #include "gateway/backend.h"
 #include "gateway/gateway.h"
@@ -127,6 +129,34 @@ static const struct page {
 	{"/v1/services", services},
 };
 
+/* "Authorization: Bearer SECRET", where the configuration has one. */
+static bool is_authorized(const struct config *c, const struct http_head *head)
+{
+	static const char scheme[] = "Bearer ";
+	const struct str *token = &c->admin_token;
+	size_t n = sizeof(scheme) - 1;
+	for (size_t i = 0; token->len && i < head->count; i++) {
+		struct slice value = head->headers[i].value;
+		if (!slice_is_nocase(head->headers[i].name, "authorization"))
+			continue;
+		if (value.len < n || strncasecmp(value.at, scheme, n) != 0)
+			return false;
+		struct slice given = slice_trim((struct slice){value.at + n, value.len - n});
+		return given.len == token->len && crypto_is_same(given.at, token->at, given.len);
+	}
+	return !token->len;
+}
+
+static void ask_for_token(struct exchange *x, const struct http_head *head)
+{
+	reply_problem(x, &(struct problem){.status = 401,
+					   .reason = "unauthorized",
+					   .detail = "send the secret of admin.bearerTokenFile as "
+						     "Authorization: Bearer SECRET",
+					   .authenticate = "Bearer",
+					   .no_body = slice_is(head->method, "HEAD")});
+}
+
 static void begin(struct exchange *x, const struct http_head *head)
 {
 	static const char prefix[] = "/v1/services";
@@ -134,6 +164,11 @@ static void begin(struct exchange *x, const struct http_head *head)
 	const char *query = memchr(path.at, '?', path.len);
 	if (query)
 		path.len = (size_t)(query - path.at);
+	bool is_open = slice_is(path, "/healthz") || slice_is(path, "/readyz");
+	if (!is_open && !is_authorized(x->gateway->config, head)) {
+		ask_for_token(x, head);
+		return;
+	}
 	bool reads = slice_is(head->method, "GET") || slice_is(head->method, "HEAD");
 	for (size_t i = 0; reads && i < sizeof(pages) / sizeof(*pages); i++) {
 		if (slice_is(path, pages[i].path)) {

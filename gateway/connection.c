@@ -164,16 +164,22 @@ static void shake_hands(struct connection *c)
 	switch (stream_handshake(&c->stream, why)) {
 	case TLS_DONE: {
 		const char *agreed = stream_protocol(&c->stream);
+		bool is_resumed = tls_is_resumed(c->stream.tls);
+		listener_count_handshake(c->listener,
+					 is_resumed ? HANDSHAKE_RESUMED : HANDSHAKE_FULL);
 		open_as(c, agreed && strcmp(agreed, "h2") == 0 ? &http2 : &http1);
 		break;
 	}
 	case TLS_FAILED:
+		listener_count_handshake(c->listener, HANDSHAKE_FAILED);
 		log_info("%s: TLS: %s", c->listener->address, why);
 		connection_die(c);
 		break;
 	case TLS_AGAIN:
-		if (c->peer_closed)
-			connection_die(c);
+		if (!c->peer_closed)
+			break;
+		listener_count_handshake(c->listener, HANDSHAKE_FAILED);
+		connection_die(c);
 		break;
 	}
 }
@@ -249,6 +255,8 @@ static void on_io(void *owner, unsigned what)
 static void on_timer(void *owner)
 {
 	struct connection *c = owner;
+	if (c->state == CONNECTION_SHAKING_HANDS)
+		listener_count_handshake(c->listener, HANDSHAKE_TIMEOUT);
 	if (c->state == CONNECTION_OPEN)
 		c->protocol->timed_out(c->speaker);
 	else

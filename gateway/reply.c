@@ -29,7 +29,7 @@ static void send_all(struct exchange *x, const struct answer *a, const char *tex
 
 void reply_problem(struct exchange *x, const struct problem *p)
 {
-	struct http_header headers[4];
+	struct http_header headers[5];
 	size_t n = 0;
 	char retry[24];
 	struct str body;
@@ -41,6 +41,8 @@ void reply_problem(struct exchange *x, const struct problem *p)
 	}
 	if (p->request_id)
 		headers[n++] = header(HEADER_X_REQUEST_ID, "X-Request-Id", p->request_id);
+	if (p->authenticate)
+		headers[n++] = header(HEADER_OTHER, "WWW-Authenticate", p->authenticate);
 	str_init(&body);
 	str_printf(&body,
 		   "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"reason\":\"%s\"",

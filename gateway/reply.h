@@ -8,11 +8,12 @@
 
 struct problem {
 	int status;
-	const char *reason;	/* a word that programs may look at: "queue_full" */
-	const char *detail;	/* a sentence for people, with the remedy */
-	int64_t retry_after_us; /* 0: no Retry-After */
-	const char *request_id; /* NULL: none */
-	bool no_body;		/* in answer to HEAD */
+	const char *reason;	  /* a word that programs may look at: "queue_full" */
+	const char *detail;	  /* a sentence for people, with the remedy */
+	int64_t retry_after_us;	  /* 0: no Retry-After */
+	const char *request_id;	  /* NULL: none */
+	const char *authenticate; /* of a 401: how to; NULL: no WWW-Authenticate */
+	bool no_body;		  /* in answer to HEAD */
 	bool close;
 };
 

@@ -61,6 +61,7 @@ class Gateway:
                 stdin=subprocess.DEVNULL, stdout=access, stderr=log, preexec_fn=in_child)
         self.told_to_stop = self.was_killed = False
         self.clients = []
+        self.admin_tls, self.admin_headers = None, {}  # how the admin is asked
         self.addresses, self.admin_address = self._find_ports(len(settings["listeners"]))
         self.address = self.addresses[0]
 
@@ -68,8 +69,8 @@ class Gateway:
         def look():
             text = self.log()
             assert self.process.poll() is None, f"slotgate has ended:\n{text}"
-            found = re.findall(r" listening on http://([\d.]+):(\d+)", text)
-            admin = re.search(r" admin on http://([\d.]+):(\d+)", text)
+            found = re.findall(r" listening on https?://([\d.]+):(\d+)", text)
+            admin = re.search(r" admin on https?://([\d.]+):(\d+)", text)
             if len(found) < count or not admin:
                 return None
             return [(host, int(port)) for host, port in found], (admin[1], int(admin[2]))
@@ -104,8 +105,11 @@ class Gateway:
     def admin(self, path, method="GET", headers=None):
         """(status, headers, text)"""
         connection = http.client.HTTPConnection(*self.admin_address, timeout=PATIENCE)
+        if self.admin_tls:
+            connection = http.client.HTTPSConnection(*self.admin_address, timeout=PATIENCE,
+                                                     context=self.admin_tls)
         try:
-            connection.request(method, path, headers=headers or {})
+            connection.request(method, path, headers={**self.admin_headers, **(headers or {})})
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read().decode()
         finally:

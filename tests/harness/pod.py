@@ -120,10 +120,12 @@ def echo(job):
 
 
 class Pod:
-    def __init__(self, capacity=1, script=None, one_at_a_time=False):
+    def __init__(self, capacity=1, script=None, one_at_a_time=False, tls=None):
         self.capacity = capacity  # what the gateway was told; checked when the test ends
         self.script = script      # called for each job instead of holding it for the test
         self.one_at_a_time = one_at_a_time  # one connection; the others wait in the backlog
+        self.tls = tls            # an ssl.SSLContext, which the test may change
+        self.resumed = []         # for each TLS connection: whether its session was resumed
         self.before_body = None   # called with a job at its head; true: its body is not read
         self.is_ready = True      # the answer of /ready
         self.says_busy = []       # the next numbers that /idle tells; none left: the truth
@@ -212,9 +214,18 @@ class Pod:
             else:
                 threading.Thread(target=self._serve, args=[connection], daemon=True).start()
 
+    def _shake_hands(self, plain):
+        """The connection behind TLS, in the place of the plain one."""
+        connection = self.tls.wrap_socket(plain, server_side=True, suppress_ragged_eofs=False)
+        self.connections[self.connections.index(plain)] = connection
+        self.resumed.append(connection.session_reused)
+        return connection
+
     def _serve(self, connection):
         buffer = b""
         try:
+            if self.tls:
+                connection = self._shake_hands(connection)
             while True:
                 while b"\r\n\r\n" not in buffer:
                     data = connection.recv(1 << 18)
