@@ -81,8 +81,8 @@ static int seal(unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, 
 }
 
 /* 0: a full handshake; 1: good; 2: good, and the client gets a newer one. */
-static int open_ticket(const unsigned char *name, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
-		       EVP_MAC_CTX *mac)
+static int open_ticket(const SSL *ssl, const unsigned char *name, const unsigned char *iv,
+		       EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
 {
 	const struct ticket_key *key = find_key(name);
 	if (!key)
@@ -90,14 +90,14 @@ static int open_ticket(const unsigned char *name, const unsigned char *iv, EVP_C
 	if (!set_mac(mac, key) ||
 	    EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv) != 1)
 		return -1;
-	return key == &keys[0] && !is_due() ? 1 : 2;
+	/* In TLS 1.3 a client uses a ticket once, so it needs another. */
+	return SSL_version(ssl) < TLS1_3_VERSION && key == &keys[0] && !is_due() ? 1 : 2;
 }
 
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
 		     EVP_MAC_CTX *mac, int seals)
 {
-	(void)ssl;
-	return seals ? seal(name, iv, cipher, mac) : open_ticket(name, iv, cipher, mac);
+	return seals ? seal(name, iv, cipher, mac) : open_ticket(ssl, name, iv, cipher, mac);
 }
 
 bool tls_tickets_use(SSL_CTX *ctx)

@@ -10,6 +10,7 @@ import signal
 
 import pytest
 
+from harness.certificates import Certificates
 from harness.demo import start_demo_pod, start_fastapi_pod
 from harness.gateway import Gateway, config, service
 from harness.pod import Pod
@@ -67,6 +68,11 @@ def make_gateways(tmp_path_factory, close_pods):
         print(f"--- the last of the gateway's log:\n{gateway.log()[-8000:]}")
     for gateway in made:
         gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture

@@ -53,6 +53,13 @@ leaf() {
 	cat between.pem >>chain.pem
 
 	openssl ec -in local.key -aes256 -passout pass:secret -out encrypted.key
+
+	# Files that are no good.
+	tr 'M' '!' <one.pem >garbled.pem
+	cat one.pem garbled.pem >garbled-chain.pem
+	head -c 5000000 /dev/zero >large.pem
+	openssl genrsa -out weak.key 1024
+	openssl req -x509 -new -key weak.key -subj /CN=weak -days 30 -out weak.pem
 	rm -f ./*.csr ./*.ext
 } 2>log || { cat log >&2; exit 1; }
 touch done

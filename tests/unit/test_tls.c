@@ -202,6 +202,185 @@ static void a_stalled_handshake_just_waits(void **state)
 	assert_string_equal(ends.server.why, "the peer has closed the connection");
 }
 
+/* --- resumption ------------------------------------------------------------------------------ */
+
+/* Meets the server with what is kept of earlier sessions; whether that made it short. */
+static bool resumes(struct tls_kept *kept)
+{
+	tls_ends_open(&ends, offered, trusted, kept);
+	assert_true(tls_ends_shake(&ends));
+	assert_true(stream_is_silent(client)); /* takes the tickets */
+	assert_int_equal(tls_is_resumed(client->tls), tls_is_resumed(server->tls));
+	bool is_resumed = tls_is_resumed(server->tls);
+	tls_ends_say(client, server, "question");
+	tls_ends_close(&ends);
+	return is_resumed;
+}
+
+static void resumes_sessions(void **state)
+{
+	(void)state;
+	struct tls_kept kept = {0};
+	assert_false(resumes(&kept));
+	for (int i = 0; i < 5; i++)
+		assert_true(resumes(&kept));
+	/* Another context of the same kind, as a reload makes it. */
+	serve(NAMES("local"), TLS_NO_CERTIFICATE);
+	assert_true(resumes(&kept));
+	tls_kept_clear(&kept);
+	assert_false(resumes(&kept));
+	tls_kept_clear(&kept);
+}
+
+static void tickets_outlive_a_change_of_keys_but_not_three(void **state)
+{
+	(void)state;
+	struct tls_kept kept = {0};
+	assert_false(resumes(&kept));
+	tls_tickets_rotate();
+	assert_true(resumes(&kept)); /* and gets a ticket of the new key */
+	tls_tickets_rotate();
+	tls_tickets_rotate();
+	assert_true(resumes(&kept));
+	for (int i = 0; i < 3; i++)
+		tls_tickets_rotate();
+	assert_false(resumes(&kept));
+	tls_kept_clear(&kept);
+}
+
+static void a_session_is_good_for_its_context_only(void **state)
+{
+	(void)state;
+	struct tls_kept kept = {0};
+	assert_false(resumes(&kept));
+	trust("ca.pem", "localhost", NULL); /* might trust others by now */
+	assert_false(resumes(&kept));
+	assert_true(resumes(&kept));
+	/* Nor does a server resume what was agreed on without a certificate where it wants one. */
+	serve(NAMES("local"), TLS_MAY_CERTIFY);
+	assert_false(resumes(&kept));
+	assert_true(resumes(&kept));
+	tls_kept_clear(&kept);
+}
+
+/* --- the server's choices -------------------------------------------------------------------- */
+
+static void chooses_a_certificate_by_name(void **state)
+{
+	(void)state;
+	serve(NAMES("local", "wild", "exact", "one"), TLS_NO_CERTIFICATE);
+	static const char *const names[] = {"localhost",       "any.wild.test", "wild.test",
+					    "exact.wild.test", "one.test",	"ONE.Test"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		meet(names[i]); /* which checks the certificate */
+		assert_string_equal(tls_server_name(server->tls), names[i]);
+		tls_ends_close(&ends);
+	}
+	trust("ca.pem", "two.any.wild.test", NULL);
+	open_ends();
+	refuses("hostname mismatch");
+	tls_ends_close(&ends);
+	meet(NULL); /* no name: the first one */
+}
+
+static void demands_a_certificate(void **state)
+{
+	(void)state;
+	struct str name;
+	str_init(&name);
+	serve(NAMES("local"), TLS_MUST_CERTIFY);
+	trust("ca.pem", NULL, "client");
+	open_ends();
+	assert_true(tls_ends_shake(&ends));
+	assert_true(stream_peer_name(server, &name));
+	assert_string_equal(name.at, "CN=client");
+	str_release(&name);
+	tls_ends_close(&ends);
+	static const char *const bad[] = {NULL, "other-client", "one"};
+	for (size_t i = 0; i < 3; i++) {
+		trust("ca.pem", NULL, bad[i]);
+		open_ends();
+		assert_false(tls_ends_shake(&ends));
+		assert_int_equal(ends.server.result, TLS_FAILED);
+		assert_false(stream_peer_name(server, &name));
+		tls_ends_close(&ends);
+	}
+}
+
+static void asks_for_a_certificate(void **state)
+{
+	(void)state;
+	struct str name;
+	str_init(&name);
+	serve(NAMES("local"), TLS_MAY_CERTIFY);
+	meet(NULL);
+	assert_false(stream_peer_name(server, &name));
+	tls_ends_close(&ends);
+	trust("ca.pem", NULL, "client");
+	struct tls_kept kept = {0};
+	for (int i = 0; i < 2; i++) { /* also when it is resumed */
+		tls_ends_open(&ends, offered, trusted, &kept);
+		assert_true(tls_ends_shake(&ends));
+		assert_true(stream_is_silent(client));
+		assert_int_equal(tls_is_resumed(server->tls), i);
+		str_clear(&name);
+		assert_true(stream_peer_name(server, &name));
+		assert_string_equal(name.at, "CN=client");
+		tls_ends_close(&ends);
+	}
+	tls_kept_clear(&kept);
+	str_release(&name);
+	trust("ca.pem", NULL, "other-client");
+	open_ends();
+	assert_false(tls_ends_shake(&ends));
+}
+
+static void faulty(const char *certificate, const char *key, enum tls_part part, const char *why)
+{
+	struct tls_fault fault = {0};
+	struct tls_pair pairs[] = {{(char *)tls_file("local.pem"), (char *)tls_file("local.key")},
+				   {(char *)tls_file(certificate), (char *)tls_file(key)}};
+	struct tls_server_options o = {.pairs = pairs, .count = 2};
+	assert_null(tls_server_new(&o, &fault));
+	assert_int_equal(fault.part, part);
+	assert_int_equal(fault.index, 1);
+	assert_non_null(strstr(fault.text, tls_file(part == TLS_KEY ? key : certificate)));
+	if (!strstr(fault.text, why))
+		fail_msg("%s", fault.text);
+}
+
+static void tells_what_is_wrong_with_files(void **state)
+{
+	(void)state;
+	faulty("none.pem", "one.key", TLS_CERTIFICATE, "No such file");
+	faulty("one.pem", "none.key", TLS_KEY, "No such file");
+	faulty("one.pem", "local.key", TLS_KEY, "does not belong to the certificate");
+	faulty("one.key", "one.key", TLS_CERTIFICATE, "holds no certificate");
+	faulty("one.pem", "one.pem", TLS_KEY, "holds no private key");
+	faulty("one.pem", "encrypted.key", TLS_KEY, "is encrypted");
+	faulty("garbled.pem", "one.key", TLS_CERTIFICATE, "cannot be read");
+	faulty("garbled-chain.pem", "one.key", TLS_CERTIFICATE, "chain");
+	faulty("weak.pem", "weak.key", TLS_CERTIFICATE, "key too small");
+	faulty(".", "one.key", TLS_CERTIFICATE, "Is a directory");
+	faulty("large.pem", "one.key", TLS_CERTIFICATE, "too large");
+}
+
+static void tells_what_is_wrong_with_authorities(void **state)
+{
+	(void)state;
+	struct tls_fault fault = {0};
+	static const char *const files[] = {"none.pem", "one.key", "garbled-chain.pem"};
+	static const char *const whys[] = {"No such file", "holds no certificate",
+					   "cannot be read"};
+	for (size_t i = 0; i < 3; i++) {
+		struct tls_client_options o = {.ca = (char *)tls_file(files[i])};
+		assert_null(tls_client_new(&o, &fault));
+		assert_int_equal(fault.part, TLS_CA);
+		if (!strstr(fault.text, whys[i]))
+			fail_msg("%s", fault.text);
+	}
+}
+
 /* --- bytes ----------------------------------------------------------------------------------- */
 
 enum { MEGABYTES = 3 << 20 };
@@ -404,6 +583,38 @@ static void silence(void **state)
 	assert_false(stream_is_silent(server));
 }
 
+/* --- without memory -------------------------------------------------------------------------- */
+
+static void a_session_without_memory(void **state)
+{
+	(void)state;
+	mem_fail_after(0);
+	assert_null(tls_accept(offered));
+	mem_fail_after(0);
+	assert_null(tls_connect(trusted, "127.0.0.1", NULL));
+	mem_fail_after(-1);
+	open_ends(); /* the contexts are as good as before */
+	assert_true(tls_ends_shake(&ends));
+}
+
+static void no_memory_for_what_the_socket_does_not_take(void **state)
+{
+	(void)state;
+	static char bytes[16 << 10];
+	ends.small_buffers = 4096;
+	open_ends();
+	assert_true(tls_ends_shake(&ends));
+	struct iovec iov = {bytes, sizeof(bytes)};
+	mem_fail_after(0);
+	assert_int_equal(stream_write(server, &iov, 1), -1);
+	mem_fail_after(-1);
+	assert_int_equal(errno, ENOMEM);
+	/* A part of a record is out: nothing can follow it, and nothing counts as delivered. */
+	assert_true(stream_has_output(server));
+	assert_false(stream_flush(server));
+	assert_int_equal(stream_write(server, &iov, 1), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +631,14 @@ int main(void)
 		TEST(sends_the_chain),
 		TEST(garbage_instead_of_a_hello),
 		TEST(a_stalled_handshake_just_waits),
+		TEST(resumes_sessions),
+		TEST(tickets_outlive_a_change_of_keys_but_not_three),
+		TEST(a_session_is_good_for_its_context_only),
+		TEST(chooses_a_certificate_by_name),
+		TEST(demands_a_certificate),
+		TEST(asks_for_a_certificate),
+		TEST(tells_what_is_wrong_with_files),
+		TEST(tells_what_is_wrong_with_authorities),
 		TEST(megabytes_both_ways_through_tiny_buffers),
 		TEST(what_is_left_goes_out_by_itself),
 		TEST(small_pieces_become_one_record),
@@ -428,6 +647,8 @@ int main(void)
 		TEST(a_close_says_so_and_an_abort_does_not),
 		TEST(what_came_before_a_break_can_be_read),
 		TEST(silence),
+		TEST(a_session_without_memory),
+		TEST(no_memory_for_what_the_socket_does_not_take),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
