@@ -181,7 +181,7 @@ static bool read_ca(SSL_CTX *ctx, const char *path, bool names, struct tls_fault
 static bool set_common(SSL_CTX *ctx, enum tls_version min)
 {
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_read_ahead(ctx, 1); /* a record is one system call, not two */
 	return SSL_CTX_set_min_proto_version(ctx,
 					     min == TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION) &&

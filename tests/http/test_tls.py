@@ -66,6 +66,14 @@ def test_curl(secure, pod, certificates):
         assert json.loads(done.stdout)["length"] == 100000
 
 
+def test_small_records(secure, pod):
+    """A client may ask for records of 512 bytes: the answer is cut into those, and is whole."""
+    made = secure(pod)
+    ask = f"GET /x HTTP/1.1\r\nHost: gateway\r\nX-Long: {'y' * 9000}\r\nConnection: close\r\n\r\n"
+    said = s_client(made, "-maxfraglen", "512", line=ask)
+    assert "y" * 9000 in re.sub(r"\s", "", said)
+
+
 def test_versions(secure, pod, certificates):
     made = secure(pod)
     for flag in ("-tls1", "-tls1_1"):
