@@ -34,7 +34,8 @@ struct queue_config {
 };
 
 struct pass_through_config {
-	int64_t max_requests_per_pod; /* at once, beside the slots */
+	int64_t max_requests;	      /* at once, beside the slots, over all pods, waiting or not */
+	int64_t max_requests_per_pod; /* the same that a pod has */
 	bool wait_when_cold;	      /* false: 503 while there is no pod */
 	char *sticky_cookie;	      /* NULL: any pod serves any client */
 };

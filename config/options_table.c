@@ -142,6 +142,10 @@ static const struct option service_options[] = {
 	{"queue.maxAttempts", OPTION_INT, AT(queue.max_attempts), 1, 100, "3",
 	 .help = "Pods that are tried for a request that provably reached none before."},
 
+	{"passThrough.maxRequests", OPTION_INT, AT(pass_through.max_requests), 1, 1e6, "10000",
+	 .help = "Requests beside the slots at once, those that wait for a pod counted; one more "
+		 "is "
+		 "refused with 503."},
 	{"passThrough.maxRequestsPerPod", OPTION_INT, AT(pass_through.max_requests_per_pod), 1, 1e5,
 	 "100", .help = "Requests beside the slots that a pod gets at once."},
 	{"passThrough.whenCold", OPTION_EITHER, AT(pass_through.wait_when_cold), .fallback = "wait",

@@ -108,6 +108,8 @@ static const char *refusal_detail(const struct request *r, enum refusal why)
 		return "no pod is ready, and this route does not wait for one";
 	case REFUSAL_ATTEMPTS:
 		return "as many pods as queue.maxAttempts allows could not be reached";
+	case REFUSAL_PASSES_FULL:
+		return "as many requests are beside the slots as passThrough.maxRequests allows";
 	case REFUSAL_CLOSING:
 		return "the service is being removed, or the gateway is stopping";
 	default:

@@ -38,19 +38,11 @@ const char *client_phase_name(enum client_phase phase)
 
 static void init_queue_outcomes(struct service_stats *s)
 {
-	static const char *const names[REFUSALS] = {
-		[REFUSAL_NONE] = "dispatched",
-		[REFUSAL_QUEUE_FULL] = "queue_full",
-		[REFUSAL_EXPIRED] = "expired",
-		[REFUSAL_COLD_START] = "cold_start_expired",
-		[REFUSAL_SCALING_FAILED] = "scaling_failed",
-		[REFUSAL_NO_PODS] = "no_pods",
-		[REFUSAL_ATTEMPTS] = "pods_unreachable",
-		[REFUSAL_CLOSING] = "closing",
-		[REFUSAL_NO_MEMORY] = "no_memory",
-	};
-	for (int i = 0; i < REFUSALS; i++)
-		s->queue_outcomes[i] = count_by(s, METRIC_QUEUE_OUTCOMES, names[i]);
+	s->queue_outcomes[REFUSAL_NONE] = count_by(s, METRIC_QUEUE_OUTCOMES, "dispatched");
+	for (int i = REFUSAL_NONE + 1; i < REFUSALS; i++)
+		if (i != REFUSAL_PASSES_FULL) /* what takes a slot is never refused for it */
+			s->queue_outcomes[i] =
+				count_by(s, METRIC_QUEUE_OUTCOMES, refusal_name((enum refusal)i));
 	s->client_left_queue = count_by(s, METRIC_QUEUE_OUTCOMES, "client_left");
 }
 

@@ -2,6 +2,7 @@
  * Inside the ledger: what the files of activator/core/ share of a service. Nobody else includes it.
  *
  *   service.c  the interface: requests, grants, decisions
+ *   estimate.c  how long things last, and so what a refused client is told
  *   match.c    who gets a place at which pod
  *   pods.c     the pods' states and failures
  *   questions.c  when a pod is asked whether it is ready or idle, and what the answers mean
@@ -24,10 +25,11 @@ struct service {
 	bool closed;
 
 	/* Requests. */
-	struct list queue;	/* tickets that wait for a slot, by order */
-	struct list pass_queue; /* tickets that wait for any pod, by order */
-	struct list refused;	/* tickets to be told */
-	int64_t uploading, waiting, waiting_passes;
+	struct list queue;	    /* tickets that wait for a slot, by order */
+	struct list pass_queue;	    /* tickets that wait for any pod, by order */
+	struct list refused;	    /* tickets to be told */
+	int64_t uploading, waiting; /* passes upload too, but wait apart */
+	int64_t uploading_passes, waiting_passes;
 	uint64_t last_order;
 	bool match_due;	       /* something changed that may let a ticket go */
 	uint64_t reserved_pod; /* runs empty for an exclusive ticket; 0 = none */
@@ -57,6 +59,7 @@ struct service {
 
 	/* What is known of times, for estimates; 0: nothing yet. */
 	int64_t service_time_us, cold_start_us;
+	int64_t busy_since_us; /* there has been a job at work without a pause; 0: there is none */
 };
 
 /* pods.c */
@@ -91,7 +94,12 @@ void slot_move(struct service *, struct slot *, enum slot_state, int64_t now_us)
 void slot_free(struct service *, struct slot *, bool forget, int64_t now_us);
 void ticket_leave(struct service *, struct ticket *, int64_t now_us); /* it waits no longer */
 void service_observe(struct service *, int64_t now_us);
+
+/* estimate.c */
 void service_learn_cold_start(struct service *, int64_t took_us);
+void service_learn_service_time(struct service *, int64_t took_us);
+/* For a ticket whose refusal is set: from what is known, and within reason. */
+int64_t service_retry_after_us(const struct service *, const struct ticket *, int64_t now_us);
 
 /* match.c */
 struct ticket *match(struct list *tickets, const struct pod *);

@@ -93,6 +93,7 @@ static bool grant(struct service *s, struct pod *p, struct ticket *t, int64_t no
 	const struct slot *slot = slot_new(s, p, t, now_us);
 	if (!slot) {
 		t->refusal = REFUSAL_NO_MEMORY;
+		t->retry_after_us = service_retry_after_us(s, t, now_us);
 		*d = (struct decision){.kind = DECIDE_REFUSE, .ticket = t, .owner = t->owner};
 		return true;
 	}

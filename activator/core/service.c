@@ -5,12 +5,7 @@
 #include <string.h>
 
 #include "activator/core/ledger.h"
-#include "base/clock.h"
 #include "base/mem.h"
-
-/* What a job is taken to last before any has ended, for estimates only. */
-static const int64_t UNKNOWN_SERVICE_US = 10 * US_PER_S;
-static const int64_t UNKNOWN_COLD_START_US = 30 * US_PER_S;
 
 /* --- life ------------------------------------------------------------------------------------ */
 
@@ -84,6 +79,10 @@ void service_observe(struct service *s, int64_t now_us)
 {
 	int64_t busy = s->slot_counts[SLOT_GRANTED] + s->slot_counts[SLOT_WORKING] +
 		       s->slot_counts[SLOT_DRAINING] + s->slot_counts[SLOT_CONFIRMING];
+	if (!busy)
+		s->busy_since_us = 0;
+	else if (!s->busy_since_us)
+		s->busy_since_us = now_us;
 	autoscaler_observe(&s->autoscaler, (double)(busy + s->waiting), now_us);
 }
 
@@ -165,65 +164,12 @@ void slot_free(struct service *s, struct slot *slot, bool forget, int64_t now_us
 	service_observe(s, now_us);
 }
 
-/* --- estimates ------------------------------------------------------------------------------- */
-
-static void learn(int64_t *average_us, int64_t sample_us)
-{
-	*average_us = *average_us ? *average_us + (sample_us - *average_us) / 8 : sample_us;
-}
-
-void service_learn_cold_start(struct service *s, int64_t took_us)
-{
-	learn(&s->cold_start_us, took_us);
-}
-
-static int64_t known_or(int64_t us, int64_t otherwise_us)
-{
-	return us ? us : otherwise_us;
-}
-
-/* Places of all pods that work or could. */
-static int64_t open_places(const struct service *s)
-{
-	int64_t pods = s->pod_counts[POD_READY] + s->pod_counts[POD_FULL];
-	int64_t each = s->config->container_concurrency;
-	return each ? pods * each : pods * INT32_MAX;
-}
-
-int64_t service_expected_wait_us(const struct service *s, int64_t now_us)
-{
-	int64_t places = open_places(s), wait_us = 0;
-	if (s->scaling_failed_until_us > now_us && service_is_cold(s))
-		return s->scaling_failed_until_us - now_us;
-	if (s->free_places > 0)
-		return 0;
-	if (service_is_cold(s)) {
-		wait_us = known_or(s->cold_start_us, UNKNOWN_COLD_START_US);
-		int64_t each = s->config->container_concurrency;
-		places = (s->autoscaler.desired ? s->autoscaler.desired : 1) * (each ? each : 1);
-	}
-	if (places == 0)
-		places = 1;
-	int64_t rounds = (s->waiting + places) / places;
-	return wait_us + rounds * known_or(s->service_time_us, UNKNOWN_SERVICE_US);
-}
-
-/* When the queue itself should have room again: when the next slot frees. */
-static int64_t until_queue_moves_us(const struct service *s, int64_t now_us)
-{
-	int64_t places = open_places(s);
-	if (places == 0)
-		return service_expected_wait_us(s, now_us);
-	return known_or(s->service_time_us, UNKNOWN_SERVICE_US) / places;
-}
-
 /* --- requests -------------------------------------------------------------------------------- */
 
 static void refuse(struct service *s, struct ticket *t, enum refusal why, int64_t now_us)
 {
 	t->refusal = why;
-	t->retry_after_us = why == REFUSAL_QUEUE_FULL ? until_queue_moves_us(s, now_us)
-						      : service_expected_wait_us(s, now_us);
+	t->retry_after_us = service_retry_after_us(s, t, now_us);
 }
 
 /* No pod, and none can be had. */
@@ -243,9 +189,18 @@ static enum refusal refusal_for(const struct service *s, const struct ticket *t,
 		return REFUSAL_SCALING_FAILED;
 	if (is_pass && service_is_cold(s) && !s->config->pass_through.wait_when_cold)
 		return REFUSAL_NO_PODS;
+	if (is_pass && s->uploading_passes + s->waiting_passes + s->passes >=
+			       s->config->pass_through.max_requests)
+		return REFUSAL_PASSES_FULL;
 	if (held >= most + (is_pass ? 1 : s->free_places))
 		return REFUSAL_QUEUE_FULL;
 	return REFUSAL_NONE;
+}
+
+static void count_upload(struct service *s, const struct ticket *t, int by)
+{
+	s->uploading += by;
+	s->uploading_passes += t->kind == TICKET_PASS ? by : 0;
 }
 
 bool service_admit(struct service *s, struct ticket *t, int64_t now_us)
@@ -257,7 +212,7 @@ bool service_admit(struct service *s, struct ticket *t, int64_t now_us)
 		return false;
 	}
 	t->state = TICKET_ADMITTED;
-	s->uploading++;
+	count_upload(s, t, 1);
 	return true;
 }
 
@@ -295,7 +250,7 @@ static void start_waiting(struct service *s, struct ticket *t, int64_t now_us)
 void service_enqueue(struct service *s, struct ticket *t, int64_t now_us)
 {
 	assert(t->state == TICKET_ADMITTED);
-	s->uploading--;
+	count_upload(s, t, -1);
 	t->order = t->id = ++s->last_order;
 	t->enqueued_us = now_us;
 	start_waiting(s, t, now_us);
@@ -320,7 +275,7 @@ void service_cancel(struct service *s, struct ticket *t, int64_t now_us)
 		break;
 	case TICKET_ADMITTED:
 		t->state = TICKET_OUTSIDE;
-		s->uploading--;
+		count_upload(s, t, -1);
 		break;
 	case TICKET_WAITING:
 		ticket_leave(s, t, now_us);
@@ -386,8 +341,12 @@ static void quarantine(struct service *s, struct slot *slot, const char *kind, i
 void service_timed_out(struct service *s, uint64_t grant, int64_t now_us)
 {
 	struct slot *slot = slot_get(s, grant);
-	if (slot && slot->state != SLOT_QUARANTINED && slot->state != SLOT_CONFIRMING)
-		quarantine(s, slot, "response_timeout", now_us);
+	if (!slot || slot->state == SLOT_QUARANTINED || slot->state == SLOT_CONFIRMING)
+		return;
+	if (!slot->is_pass && slot->state == SLOT_WORKING)
+		service_learn_service_time(s,
+					   now_us - slot->granted_us); /* it takes at least that */
+	quarantine(s, slot, "response_timeout", now_us);
 }
 
 void service_broken(struct service *s, uint64_t grant, const char *kind, int64_t now_us)
@@ -432,7 +391,7 @@ void service_finished(struct service *s, uint64_t grant, int64_t now_us)
 	struct pod *p = slot->pod;
 	p->failures = p->ejections = 0;
 	if (!slot->is_pass && slot->state == SLOT_WORKING)
-		learn(&s->service_time_us, now_us - slot->granted_us);
+		service_learn_service_time(s, now_us - slot->granted_us);
 	if (slot->freed_by_idle && s->config->idle.kind != CHECK_NONE) {
 		slot->connection_broke = true; /* nothing more will be heard of it */
 		slot_move(s, slot, SLOT_CONFIRMING, now_us);

@@ -14,6 +14,7 @@ const char *refusal_name(enum refusal r)
 		[REFUSAL_NO_PODS] = "no_pods",
 		[REFUSAL_ATTEMPTS] = "pods_unreachable",
 		[REFUSAL_CLOSING] = "closing",
+		[REFUSAL_PASSES_FULL] = "pass_through_full",
 		[REFUSAL_NO_MEMORY] = "no_memory",
 	};
 	return names[r];

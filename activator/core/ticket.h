@@ -35,6 +35,7 @@ enum refusal {
 	REFUSAL_NO_PODS,	/* there is none, and this route does not wait for one */
 	REFUSAL_ATTEMPTS,	/* as many pods as allowed could not be reached */
 	REFUSAL_CLOSING,	/* the service is going away */
+	REFUSAL_PASSES_FULL,	/* as many beside the slots as the service allows */
 	REFUSAL_NO_MEMORY,
 	REFUSALS
 };

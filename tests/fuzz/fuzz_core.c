@@ -120,7 +120,7 @@ static void carry_out(struct ops *o, const struct decision *d)
 		t = ops_ticket_of(o, d->owner);
 		FUZZ_CHECK(t->phase == OPS_WAITING && d->ticket == &t->ticket, t->phase, 0);
 		FUZZ_CHECK(t->ticket.state == TICKET_OUTSIDE, t->ticket.state, 0);
-		FUZZ_CHECK(t->ticket.refusal != REFUSAL_NONE && t->ticket.retry_after_us >= 0,
+		FUZZ_CHECK(t->ticket.refusal != REFUSAL_NONE && t->ticket.retry_after_us > 0,
 			   t->ticket.refusal, t->ticket.retry_after_us);
 		t->phase = OPS_FREE;
 		break;
@@ -394,7 +394,9 @@ static struct service_config config_for(unsigned n)
 		.name = (char[]){"fuzz"},
 		.container_concurrency = (int64_t)(n % 4),
 		.queue = {4, 10 * US_PER_S, 30 * US_PER_S, 3},
-		.pass_through = {2, n & 4, NULL},
+		.pass_through = {.max_requests = 6,
+				 .max_requests_per_pod = 2,
+				 .wait_when_cold = n & 4},
 		.readiness = {CHECK_TCP_SOCKET, NULL, US_PER_S, 4 * US_PER_MS, US_PER_S},
 		.idle = {.kind = n & 8 ? CHECK_HTTP_GET : CHECK_NONE,
 			 .period_us = 500 * US_PER_MS,

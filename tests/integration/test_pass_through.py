@@ -39,6 +39,25 @@ def test_their_number_at_a_pod_is_capped(gateway, pod):
         assert client.read_response().status == 200
 
 
+def test_their_number_in_all_is_capped(gateway, pod):
+    front = gateway(pod, passThrough={"maxRequests": 2, "maxRequestsPerPod": 1})
+    first = front.open_get("/aside/1")
+    job = pod.next()
+    second = front.open_get("/aside/2")
+    front.wait_for(waitingPassThrough=1)
+    response = front.get("/aside/3")
+    assert response.status == 503 and response.problem == "pass_through_full"
+    assert response.get("retry-after") == "1"
+    worker = front.open_post("/job")  # slots are another matter
+    pod.next().answer()
+    assert worker.read_response().status == 200
+    job.answer()
+    pod.next().answer()
+    assert first.read_response().status == second.read_response().status == 200
+    assert front.get("/page").status == 200
+    assert front.metrics()("slotgate_refused_total", reason="pass_through_full") == 1
+
+
 def test_a_pass_that_leaves_the_queue_never_reaches_a_pod(gateway, pod):
     front = gateway(pod, passThrough={"maxRequestsPerPod": 1})
     first = front.open_get("/aside/1")

@@ -1,6 +1,7 @@
 /* The core's promises, recomputed naively: every ticket with every machine. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "tests/unit/core_model.h"
 
 /* --- who may go where ------------------------------------------------------------------------ */
@@ -116,7 +117,8 @@ void check_refusal(struct model *m, const struct work *w)
 		break;
 	}
 	MODEL_CHECK(m, holds, t->refusal, deadline_of(m, w) - m->now_us);
-	MODEL_CHECK(m, t->retry_after_us >= 0, t->retry_after_us, t->refusal);
+	MODEL_CHECK(m, t->retry_after_us >= US_PER_S && t->retry_after_us <= 3600 * US_PER_S,
+		    t->retry_after_us, t->refusal);
 }
 
 /* No machine that works is stopped, unless it was quarantined for too long. */

@@ -115,6 +115,9 @@ static void check_no_place(struct model *m, const struct work *w)
 		holds = c.uploading + (is_pass ? c.waiting_passes : c.waiting) >=
 			m->config->queue.max_requests;
 		break;
+	case REFUSAL_PASSES_FULL:
+		holds = is_pass && model_all_passes(m) >= m->config->pass_through.max_requests;
+		break;
 	default:
 		break;
 	}
@@ -138,6 +141,7 @@ static void on_arrival(struct model *m)
 	w->ticket.freed_by_idle = model_chance(m, 25);
 	if (kind == TICKET_PASS && model_chance(m, 50))
 		w->ticket.prefer_pod = m->machines[pick_machine(m)].pod;
+	int64_t passes = model_all_passes(m);
 	model_note(m, "arrives: work, kind", model_index(m, w), kind);
 	if (!service_admit(m->service, &w->ticket, m->now_us)) {
 		MODEL_CHECK(m, w->ticket.state == TICKET_OUTSIDE, w->ticket.state, 0);
@@ -146,6 +150,8 @@ static void on_arrival(struct model *m)
 	}
 	MODEL_CHECK(m, !m->closed, 0, 0);
 	w->phase = ADMITTED;
+	MODEL_CHECK(m, kind != TICKET_PASS || passes < m->config->pass_through.max_requests, passes,
+		    0);
 	if (model_chance(m, 70))
 		enqueue(m, w);
 }
@@ -430,6 +436,7 @@ static void on_reload(struct model *m)
 	c.queue.max_wait_us = (1 + (int64_t)model_random(m, 30)) * US_PER_S;
 	c.queue.cold_start_max_wait_us = (1 + (int64_t)model_random(m, 60)) * US_PER_S;
 	c.queue.max_attempts = 1 + (int64_t)model_random(m, 6);
+	c.pass_through.max_requests = 1 + (int64_t)model_random(m, 12);
 	c.pass_through.max_requests_per_pod = 1 + (int64_t)model_random(m, 4);
 	c.pass_through.wait_when_cold = model_chance(m, 70);
 	c.idle.success_threshold = 1 + (int64_t)model_random(m, 3);

@@ -86,6 +86,15 @@ int64_t model_passes(const struct model *m, int machine)
 	return n;
 }
 
+int64_t model_all_passes(const struct model *m)
+{
+	int64_t n = 0;
+	for (const struct work *w = m->works; w < m->works + WORKS; w++)
+		n += w->ticket.kind == TICKET_PASS &&
+		     (w->has_slot || w->phase == ADMITTED || w->phase == WAITING);
+	return n;
+}
+
 bool model_is_working(const struct model *m, int machine)
 {
 	return m->machines[machine].has_foreign_job || model_jobs(m, machine, true) > 0;

@@ -124,6 +124,7 @@ void model_finish(struct model *); /* lets all end, and sees that nothing is lef
 int64_t model_jobs(const struct model *, int machine, bool really); /* with slots, or running */
 bool model_has_exclusive(const struct model *, int machine, bool really);
 int64_t model_passes(const struct model *, int machine);
+int64_t model_all_passes(const struct model *); /* uploading and waiting ones, too */
 bool model_is_working(const struct model *, int machine);
 int model_index(const struct model *, const struct work *);
 

@@ -77,6 +77,7 @@ static void test_defaults_of_a_service(void **state)
 	assert_int_equal(s.container_concurrency, 1);
 	assert_int_equal(s.queue.max_requests, 10000);
 	assert_true(s.queue.max_wait_us == 300 * US_PER_S);
+	assert_int_equal(s.pass_through.max_requests, 10000);
 	assert_int_equal(s.pass_through.max_requests_per_pod, 100);
 	assert_true(s.pass_through.wait_when_cold);
 	assert_null(s.pass_through.sticky_cookie);

@@ -8,7 +8,8 @@
 #include "base/mem.h"
 #include "tests/unit/core_world.h"
 
-#define S US_PER_S
+#define S  US_PER_S
+#define MS US_PER_MS
 
 static struct world world;
 
@@ -84,6 +85,76 @@ static void retry_after_is_computed_from_what_is_known(void **state)
 	world_finish(w, 3);
 	world_finish(w, 4);
 	assert_int_equal(service_expected_wait_us(w->service, w->now_us), 0); /* one is free */
+}
+
+/* A first job that goes on for an hour is no reason to promise ten seconds. */
+static void before_any_job_has_ended_its_age_is_what_is_known(void **state)
+{
+	struct world *w = *state;
+	w->config.queue.max_requests = 1;
+	w->config.queue.max_wait_us = 100000 * S;
+	w = one_pod(state, 1);
+	world_work(w, 0, TICKET_SLOT);
+	world_wait(w, 1, TICKET_SLOT);
+	world_at(w, 300 * S);
+	assert_false(world_wait(w, 2, TICKET_SLOT));
+	assert_int_equal(w->tickets[2].retry_after_us, 300 * S);
+	world_at(w, 30000 * S);
+	assert_false(world_wait(w, 3, TICKET_SLOT));
+	assert_int_equal(w->tickets[3].retry_after_us, 3600 * S); /* but no longer than that */
+	world_time_out(w, 0);
+	world_break(w, 0);
+	assert_int_equal(service_expected_wait_us(w->service, w->now_us), 30 * S + 30000 * S);
+}
+
+static void retry_after_is_never_below_a_second(void **state)
+{
+	struct world *w = *state;
+	w->config.queue.max_requests = 1;
+	w = one_pod(state, 1);
+	world_work(w, 0, TICKET_SLOT);
+	world_at(w, MS);
+	world_finish(w, 0); /* learned: a millisecond */
+	world_work(w, 0, TICKET_SLOT);
+	world_wait(w, 1, TICKET_SLOT);
+	assert_false(world_wait(w, 2, TICKET_SLOT));
+	assert_int_equal(w->tickets[2].retry_after_us, S);
+}
+
+/* A full queue of a service without pods has room again with the first of them, not when the last
+ * who waits has been served. */
+static void a_full_cold_queue_moves_with_the_first_pod(void **state)
+{
+	struct world *w = *state;
+	w->config.queue.max_requests = 3;
+	world_start(w, true);
+	for (int i = 0; i < 3; i++)
+		assert_true(world_wait(w, i, TICKET_SLOT));
+	assert_false(world_wait(w, 3, TICKET_SLOT));
+	assert_int_equal(w->tickets[3].retry_after_us, 30 * S);
+}
+
+/* Those that upload and those that wait count like those at a pod. */
+static void what_passes_beside_the_slots_is_capped(void **state)
+{
+	struct world *w = *state;
+	w->config.pass_through.max_requests = 3;
+	w->config.pass_through.max_requests_per_pod = 1;
+	w = one_pod(state, 1);
+	world_work(w, 0, TICKET_PASS);
+	assert_true(world_wait(w, 1, TICKET_PASS));
+	ticket_init(&w->tickets[2], TICKET_PASS);
+	w->tickets[2].owner = 3;
+	assert_true(service_admit(w->service, &w->tickets[2], w->now_us));
+	assert_false(world_wait(w, 3, TICKET_PASS));
+	assert_int_equal(w->refused[3], REFUSAL_PASSES_FULL);
+	assert_int_equal(w->tickets[3].retry_after_us, S);
+	world_work(w, 4, TICKET_SLOT); /* slots are another matter */
+	world_cancel(w, 2);
+	assert_true(world_wait(w, 3, TICKET_PASS));
+	assert_false(world_wait(w, 5, TICKET_PASS));
+	world_finish(w, 0);
+	assert_true(world_wait(w, 5, TICKET_PASS));
 }
 
 static void a_wait_ends_at_its_deadline(void **state)
@@ -194,6 +265,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCENARIO(a_full_queue_refuses_before_the_body),
 		SCENARIO(retry_after_is_computed_from_what_is_known),
+		SCENARIO(before_any_job_has_ended_its_age_is_what_is_known),
+		SCENARIO(retry_after_is_never_below_a_second),
+		SCENARIO(a_full_cold_queue_moves_with_the_first_pod),
+		SCENARIO(what_passes_beside_the_slots_is_capped),
 		SCENARIO(a_wait_ends_at_its_deadline),
 		SCENARIO(a_cold_start_has_its_own_deadline),
 		SCENARIO(the_first_pod_changes_the_deadline),
