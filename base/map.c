@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/mem.h"
 
@@ -14,10 +15,14 @@ struct map_entry {
 	void *value;
 };
 
-/* FNV-1a; never 0. */
+/* FNV-1a from a start that nobody outside knows: names may be clients' addresses, and those could
+ * be chosen to collide. Never 0. */
 static uint64_t hash_name(const char *name)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	static uint64_t start;
+	if (!start && getrandom(&start, sizeof(start), GRND_NONBLOCK) != sizeof(start))
+		start = UINT64_C(0xcbf29ce484222325); /* too early after the boot */
+	uint64_t h = start;
 	for (; *name; name++)
 		h = (h ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
 	return h | 1;

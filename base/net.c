@@ -120,6 +120,40 @@ void net_format(const struct net_address *a, char text[NET_TEXT_BYTES])
 		 host, net_port(a));
 }
 
+/* An IPv6 socket that also takes IPv4 clients shows these as ::ffff:a.b.c.d. */
+static bool as_v4(const struct net_address *a, struct in_addr *host)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&a->sa;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&a->sa;
+	if (a->sa.ss_family != AF_INET6)
+		*host = v4->sin_addr;
+	else if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+		memcpy(host, v6->sin6_addr.s6_addr + 12, sizeof(*host));
+	else
+		return false;
+	return true;
+}
+
+bool net_is_loopback(const struct net_address *a)
+{
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&a->sa;
+	struct in_addr v4;
+	return as_v4(a, &v4) ? ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET
+			     : IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+void net_format_client(const struct net_address *a, char text[NET_TEXT_BYTES])
+{
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&a->sa;
+	const uint8_t *n = v6->sin6_addr.s6_addr;
+	struct in_addr v4;
+	if (as_v4(a, &v4))
+		inet_ntop(AF_INET, &v4, text, NET_TEXT_BYTES);
+	else
+		snprintf(text, NET_TEXT_BYTES, "%02x%02x:%02x%02x:%02x%02x:%02x%02x::/64", n[0],
+			 n[1], n[2], n[3], n[4], n[5], n[6], n[7]);
+}
+
 static int new_socket(int family)
 {
 	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

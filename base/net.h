@@ -23,7 +23,13 @@ const char *net_parse(const char *text, struct net_address *);
 /* "HOST:PORT", or only the host. */
 void net_format(const struct net_address *, char text[NET_TEXT_BYTES]);
 void net_format_host(const struct net_address *, char text[NET_TEXT_BYTES]);
+
+/* Whom an address stands for, when clients are counted: an IPv4 host (also one mapped into IPv6), or
+ * the /64 network that one IPv6 subscriber has. */
+void net_format_client(const struct net_address *, char text[NET_TEXT_BYTES]);
+
 int net_port(const struct net_address *);
+bool net_is_loopback(const struct net_address *);
 bool net_is_any(const struct net_address *); /* every interface: good for listening only */
 bool net_is_same(const struct net_address *, const struct net_address *);
 

@@ -72,11 +72,19 @@ static const struct option top_options[] = {
 	{"services", OPTION_LIST, 0, 1, 1000, .values = "services", .required = true,
 	 .help = "The sets of equal pods behind the gateway."},
 	{"limits.maxConnections", OPTION_INT, AT(limits.max_connections), 1, 1e6, "20000",
-	 .help = "Client connections at once; the next one is answered 503 and closed."},
+	 .help = "Client connections at once; the next one is answered 503 and closed. Lowered at "
+		 "the start when the process may not have the descriptors for so many."},
+	{"limits.maxConnectionsPerClient", OPTION_INT, AT(limits.max_connections_per_client), 0,
+	 1e6, "0",
+	 .help = "The same from one address (IPv6: from one /64); the next one is answered 429. 0: "
+		 "half of maxConnections, and no limit for loopback, which may be a proxy. Behind "
+		 "a load balancer that does not pass addresses on, set it to maxConnections."},
 	{"limits.maxHeaderBytes", OPTION_SIZE, AT(limits.max_header_bytes), KIB, MIB, "64KiB",
 	 .help = "Size of a request's head, also of a pod's answer's; above it: 431."},
 	{"limits.maxHeaders", OPTION_INT, AT(limits.max_headers), 1, 1000, "128",
 	 .help = "Header lines of a head; above it: 431."},
+	{"limits.maxTargetBytes", OPTION_SIZE, AT(limits.max_target_bytes), 256, MIB, "8KiB",
+	 .help = "Length of a request's target, the path with its query; above it: 414."},
 	{"limits.http2Streams", OPTION_INT, AT(limits.http2_streams), 1, 10000, "250",
 	 .help = "Requests under way at once on one HTTP/2 connection."},
 	{"limits.headerTimeout", OPTION_DURATION, AT(limits.header_timeout_us), MS, HOUR, "30s",
@@ -107,6 +115,9 @@ static const struct option listener_options[] = {
 		 "free one, printed at start."},
 	{"service", OPTION_TEXT, AT(service), .form = form_name,
 	 .help = "The one service behind it, whatever the host. Left out: by host."},
+	{"maxConnections", OPTION_INT, AT(max_connections), 0, 1e6, "0",
+	 .help = "Its connections at once; the next one is answered 503 and closed. 0: "
+		 "limits.maxConnections alone bounds them."},
 	{"http2", OPTION_BOOL, AT(http2), .fallback = "true",
 	 .help = "HTTP/2 too: where TLS agrees on it (ALPN), and in clear text with prior "
 		 "knowledge."},

@@ -56,18 +56,18 @@ void connection_start(struct gateway *gw, struct listener *l, int fd,
 		close(fd);
 		return;
 	}
+	if (!listener_enter(l, peer, &c->client)) {
+		timer_release(&c->timer);
+		mem_free(c);
+		close(fd);
+		return;
+	}
 	list_init(&c->link);
 	c->gateway = gw;
 	c->listener = l;
 	c->peer = *peer;
 	task_init(&c->task, on_task, c);
-	l->references++;
 	list_push_back(&gw->connections, &c->link);
-	if (!l->is_admin) {
-		gw->connection_count++;
-		metrics_count(l->accepted);
-		metrics_gauge_add(l->open, 1);
-	}
 	struct tls *tls = l->tls ? tls_accept(l->tls) : NULL;
 	c->state = l->tls ? CONNECTION_SHAKING_HANDS : CONNECTION_SNIFFING;
 	connection_time_out_in(c, gw->config->limits.header_timeout_us);
@@ -92,13 +92,8 @@ static void destroy(struct connection *c)
 		c->protocol->free(c->speaker);
 	timer_release(&c->timer);
 	list_remove(&c->link);
-	if (!c->listener->is_admin) {
-		gw->connection_count--;
-		metrics_gauge_add(c->listener->open, -1);
-	}
-	listener_drop(c->listener);
+	listener_leave(c->listener, c->client);
 	mem_free(c);
-	listeners_resume(gw);
 	if (gw->draining)
 		gateway_drain_on(gw);
 }

@@ -20,6 +20,13 @@
 static const int64_t WATCH_US = US_PER_S;
 static const int64_t REFUSE_US = 500 * US_PER_MS;
 
+/* A client's own descriptor, and one to the pod that works for it. */
+enum { DESCRIPTORS_EACH = 2 };
+
+/* Of the process's descriptors, a part is kept for pods, temporary files, the admin and the gateway
+ * itself: an eighth, but no fewer and no more than these. */
+enum { DESCRIPTORS_KEPT_MIN = 24, DESCRIPTORS_KEPT_MAX = 1024 };
+
 /* --- shared ---------------------------------------------------------------------------------- */
 
 struct http_parser *gateway_take_parser(struct gateway *gw)
@@ -41,7 +48,15 @@ void gateway_give_parser(struct gateway *gw, struct http_parser *p)
 struct http_limits gateway_http_limits(const struct gateway *gw)
 {
 	const struct limits_config *limits = &gw->config->limits;
-	return (struct http_limits){(size_t)limits->max_header_bytes, (size_t)limits->max_headers};
+	return (struct http_limits){(size_t)limits->max_header_bytes, (size_t)limits->max_headers,
+				    (size_t)limits->max_target_bytes};
+}
+
+int64_t gateway_max_connections(const struct gateway *gw)
+{
+	int64_t most = gw->config->limits.max_connections;
+	int64_t possible = gw->client_descriptors / DESCRIPTORS_EACH;
+	return most < possible ? most : possible;
 }
 
 /* --- configuration --------------------------------------------------------------------------- */
@@ -66,8 +81,30 @@ static void apply_log(const struct config *c)
 		log_error("log.access: cannot open %s: %s", c->access_log, strerror(errno));
 }
 
+static void divide_descriptors(struct gateway *gw)
+{
+	int64_t all = net_raise_descriptor_limit();
+	if (all < 0)
+		all = INT32_MAX; /* no limit, or none that can be asked for */
+	int64_t kept = all / 8;
+	if (kept < DESCRIPTORS_KEPT_MIN)
+		kept = DESCRIPTORS_KEPT_MIN;
+	if (kept > DESCRIPTORS_KEPT_MAX)
+		kept = DESCRIPTORS_KEPT_MAX;
+	gw->descriptors = all;
+	gw->client_descriptors = all - kept > DESCRIPTORS_EACH ? all - kept : DESCRIPTORS_EACH;
+}
+
 static void apply_limits(struct gateway *gw)
 {
+	int64_t wanted = gw->config->limits.max_connections;
+	int64_t possible = gateway_max_connections(gw);
+	if (possible < wanted)
+		log_warn("limits.maxConnections: at most %lld of %lld clients are let in, as the "
+			 "process may have %lld descriptors, and each takes %d: raise its limit of "
+			 "open files (LimitNOFILE, ulimit -n) or lower maxConnections",
+			 (long long)possible, (long long)wanted, (long long)gw->descriptors,
+			 DESCRIPTORS_EACH);
 	gw->spool.memory_limit_bytes = gw->config->limits.spool_memory_bytes;
 	gw->spool.disk_limit_bytes = gw->config->limits.spool_disk_bytes;
 }
@@ -256,6 +293,7 @@ static bool start(struct gateway *gw)
 	list_init(&gw->overdue);
 	list_init(&gw->connections);
 	table_init(&gw->jobs);
+	map_init(&gw->clients);
 	gw->buffer = mem_must_zalloc(READ_BYTES);
 	gw->metrics = metrics_new(METRICS_MAX_LABEL_VALUES);
 	gw->worker = worker_new(gw->loop);
@@ -291,6 +329,7 @@ static void stop(struct gateway *gw)
 	while (gw->spare_parser_count)
 		http_parser_free(gw->spare_parsers[--gw->spare_parser_count]);
 	table_release(&gw->jobs);
+	map_release(&gw->clients);
 	mem_free(gw->spool_directory);
 	mem_free(gw->buffer);
 	loop_free(gw->loop);
@@ -311,7 +350,7 @@ int gateway_run(const char *path)
 		return 1;
 	}
 	str_release(&faults);
-	net_raise_descriptor_limit();
+	divide_descriptors(gw);
 	apply_log(gw->config);
 	log_start();
 	if (!start(gw)) {

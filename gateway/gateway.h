@@ -43,6 +43,9 @@ struct gateway {
 	struct list requests; /* all that have not finished */
 	struct list connections;
 	int64_t connection_count;
+	struct map clients;  /* how many of them each address has: see clients.h */
+	int64_t descriptors; /* that the process may have; the last ones are not for clients: */
+	int64_t client_descriptors;
 	bool accept_paused; /* no descriptors are left */
 
 	bool draining, drain_is_over;
@@ -68,5 +71,8 @@ struct http_parser *gateway_take_parser(struct gateway *);
 void gateway_give_parser(struct gateway *, struct http_parser *);
 
 struct http_limits gateway_http_limits(const struct gateway *);
+
+/* limits.maxConnections, or fewer if there are not the descriptors for so many. */
+int64_t gateway_max_connections(const struct gateway *);
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "gateway/chunked.h"
 
-enum { FIRST_HEADERS = 32, TARGET_MAX_BYTES = 8192, CALLBACK_FAILED = -1 };
+enum { FIRST_HEADERS = 32, CALLBACK_FAILED = -1 };
 
 /* Where a header lies in `text`, which moves while it grows. */
 struct place {
@@ -73,7 +73,7 @@ static int on_url(llhttp_t *l, const char *at, size_t len)
 	if (!p->target_len)
 		p->target = p->text.len;
 	p->target_len += len;
-	if (p->target_len > TARGET_MAX_BYTES)
+	if (p->target_len > p->limits.target_bytes)
 		return fail(p, HTTP_TARGET_TOO_LONG, "the request target is too long");
 	return add_text(p, at, len);
 }

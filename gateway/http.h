@@ -52,7 +52,7 @@ bool http_is_host(struct slice);
 enum http_kind { HTTP_IS_REQUEST, HTTP_IS_RESPONSE };
 
 struct http_limits {
-	size_t head_bytes, headers;
+	size_t head_bytes, headers, target_bytes;
 };
 
 typedef void http_body_fn(void *owner, const char *bytes, size_t len);

@@ -185,7 +185,7 @@ static void reject_by(struct http1 *h, enum http_result result)
 		       "the request's headers exceed limits.maxHeaderBytes or limits.maxHeaders");
 		break;
 	case HTTP_TARGET_TOO_LONG:
-		reject(h, 414, "target_too_long", "the request target is longer than 8192 bytes");
+		reject(h, 414, "target_too_long", "the request target is longer than limits.maxTargetBytes");
 		break;
 	case HTTP_NO_MEMORY:
 		reject(h, 503, "no_memory", "out of memory");

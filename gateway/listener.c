@@ -9,10 +9,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/clients.h"
 #include "gateway/connection.h"
+#include "gateway/gateway.h"
 #include "gateway/stats.h"
 
-enum { ACCEPTS_PER_TURN = 64, BACKLOG_MAX = 4096 };
+enum { ACCEPTS_PER_TURN = 64, BACKLOG_MAX = 4096, ADMIN_CONNECTIONS = 256 };
 
 static const int64_t PAUSE_US = 100 * US_PER_MS;
 
@@ -25,27 +27,69 @@ static void pause_accepting(struct listener *l, const char *why)
 	timer_set(&l->pause, loop_now_us(gw->loop) + PAUSE_US);
 }
 
-/* The admin must stay reachable when the clients take all connections. */
-static bool is_one_too_many(const struct listener *l)
+/* Why a client is turned away at the door. */
+struct turn_away {
+	const char *status, *reason, *detail;
+};
+
+static const struct turn_away gateway_is_full = {
+	"503 Service Unavailable", "too_many_connections",
+	"as many clients are connected as limits.maxConnections allows"};
+static const struct turn_away listener_is_full = {
+	"503 Service Unavailable", "too_many_connections",
+	"as many clients are connected as this listener's maxConnections allows"};
+static const struct turn_away client_has_enough = {
+	"429 Too Many Requests", "too_many_connections_of_client",
+	"this client has as many connections as limits.maxConnectionsPerClient allows"};
+static const struct turn_away no_descriptors = {"503 Service Unavailable", "no_descriptors",
+						"the gateway has no descriptors left for clients"};
+static const struct turn_away admin_is_full = {"503 Service Unavailable", "too_many_connections",
+					       "too many clients of the admin address"};
+
+static bool has_enough(const struct gateway *gw, const struct net_address *peer)
+{
+	int64_t most = gw->config->limits.max_connections_per_client;
+	if (!most && net_is_loopback(peer))
+		return false;
+	if (!most)
+		most = (gw->config->limits.max_connections + 1) / 2;
+	return clients_count(&gw->clients, peer) >= most;
+}
+
+/* NULL: it may come in. The admin must stay reachable when the clients take all there is. */
+static const struct turn_away *objection(const struct listener *l, int fd,
+					 const struct net_address *peer)
 {
 	const struct gateway *gw = l->gateway;
-	return !l->is_admin && gw->connection_count >= gw->config->limits.max_connections;
+	if (l->is_admin)
+		return l->connection_count >= ADMIN_CONNECTIONS ? &admin_is_full : NULL;
+	if (gw->connection_count >= gateway_max_connections(gw))
+		return &gateway_is_full;
+	if (l->max_connections && l->connection_count >= l->max_connections)
+		return &listener_is_full;
+	if (has_enough(gw, peer))
+		return &client_has_enough;
+	/* The kernel hands out the lowest number that is free. */
+	if (fd >= gw->client_descriptors)
+		return &no_descriptors;
+	return NULL;
 }
 
 /* It has sent nothing that we have read, so a close would reset what we tell it: say it, and let
  * the kernel keep the rest. */
-static void turn_away(struct listener *l, int fd)
+static void turn_away(struct listener *l, int fd, const struct turn_away *why)
 {
-	static const char body[] = "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\","
-				   "\"status\":503,\"reason\":\"too_many_connections\","
-				   "\"detail\":\"limits.maxConnections clients are connected\"}\n";
-	char answer[512];
+	const char *status = why->status;
+	char body[256], answer[512];
+	int length = snprintf(body, sizeof(body),
+			      "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%.3s,"
+			      "\"reason\":\"%s\",\"detail\":\"%s\"}\n",
+			      status + 4, status, why->reason, why->detail);
 	int len = snprintf(answer, sizeof(answer),
-			   "HTTP/1.1 503 Service Unavailable\r\n"
-			   "Content-Type: application/problem+json\r\nRetry-After: 1\r\n"
-			   "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
-			   sizeof(body) - 1, body);
-	stats_bad_request(l->gateway, "too_many_connections");
+			   "HTTP/1.1 %s\r\nContent-Type: application/problem+json\r\n"
+			   "Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
+			   status, length, body);
+	stats_bad_request(l->gateway, why->reason);
 	/* Behind TLS it could be told only after a handshake, which is what there is too much of. */
 	if (!l->tls && send(fd, answer, (size_t)len, MSG_NOSIGNAL) > 0)
 		shutdown(fd, SHUT_WR);
@@ -62,8 +106,9 @@ static bool accept_some(struct listener *l, int most)
 	for (int i = 0; i < most && l->io.fd >= 0; i++) {
 		struct net_address peer;
 		int fd = net_accept(l->io.fd, &peer);
-		if (fd >= 0 && is_one_too_many(l)) {
-			turn_away(l, fd);
+		const struct turn_away *why = fd >= 0 ? objection(l, fd, &peer) : NULL;
+		if (why) {
+			turn_away(l, fd, why);
 			continue;
 		}
 		if (fd >= 0) {
@@ -102,12 +147,42 @@ static void on_retry(void *owner)
 	accept_this_turn(l);
 }
 
-void listeners_resume(struct gateway *gw)
+bool listener_enter(struct listener *l, const struct net_address *peer, struct client **client)
+{
+	struct gateway *gw = l->gateway;
+	*client = NULL;
+	if (!l->is_admin) {
+		*client = clients_enter(&gw->clients, peer);
+		if (!*client)
+			return false;
+		gw->connection_count++;
+		metrics_count(l->accepted);
+		metrics_gauge_add(l->open, 1);
+	}
+	l->connection_count++;
+	l->references++;
+	return true;
+}
+
+static void resume(struct gateway *gw)
 {
 	if (!gw->accept_paused)
 		return;
 	LIST_EACH(l, &gw->listeners, struct listener, link)
 		loop_defer(gw->loop, &l->retry);
+}
+
+void listener_leave(struct listener *l, struct client *client)
+{
+	struct gateway *gw = l->gateway;
+	if (!l->is_admin) {
+		clients_leave(&gw->clients, client);
+		gw->connection_count--;
+		metrics_gauge_add(l->open, -1);
+	}
+	l->connection_count--;
+	listener_drop(l);
+	resume(gw);
 }
 
 void listener_configure(struct listener *l, const struct listener_config *c)
@@ -118,6 +193,7 @@ void listener_configure(struct listener *l, const struct listener_config *c)
 	l->http2 = c->http2;
 	tls_context_drop(l->tls);
 	l->tls = c->tls.context ? tls_context_hold(c->tls.context) : NULL;
+	l->max_connections = c->max_connections;
 }
 
 void listener_count_handshake(struct listener *l, enum handshake how)

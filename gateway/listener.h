@@ -1,6 +1,8 @@
 /*
  * Listening sockets. When descriptors run out, accepting pauses until some are closed; those that
- * come meanwhile wait in the kernel. Over limits.maxConnections a client is told so and closed.
+ * come meanwhile wait in the kernel. Over a limit of connections a client is told so and closed; so
+ * it is when the last descriptors would go: those are for pods, for temporary files and the admin,
+ * which has no such limit but a fixed one.
  */
 #ifndef SLOTGATE_GATEWAY_LISTENER_H
 #define SLOTGATE_GATEWAY_LISTENER_H
@@ -32,7 +34,9 @@ struct listener {
 	char *service; /* the one that it serves; NULL: by host */
 	bool half_close, http2;
 	struct tls_context *tls; /* of new connections; NULL: plain */
+	int64_t max_connections; /* 0: no limit of its own */
 	bool is_admin;
+	int64_t connection_count;
 	struct net_address bound;
 	const struct exchange_handler *handler;
 	int references;			  /* connections, and the gateway's list */
@@ -57,7 +61,12 @@ void listener_drop(struct listener *);
 /* How a TLS handshake on it has ended. */
 void listener_count_handshake(struct listener *, enum handshake);
 
-/* A connection has ended: accepting may go on. */
-void listeners_resume(struct gateway *);
+/* A connection begins: it holds the listener, and counts, also for its client's address. False: no
+ * memory. */
+struct client;
+bool listener_enter(struct listener *, const struct net_address *, struct client **);
+
+/* It has ended: accepting may go on. */
+void listener_leave(struct listener *, struct client *);
 
 #endif

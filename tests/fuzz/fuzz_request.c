@@ -74,7 +74,7 @@ static void check_forwarded(const struct str *text, const struct http_head *in,
 {
 	struct http_parser *p = http_parser_new();
 	size_t used, lines = 0;
-	http_parser_begin(p, HTTP_IS_REQUEST, (struct http_limits){64 << 10, 64}, NULL, NULL);
+	http_parser_begin(p, HTTP_IS_REQUEST, (struct http_limits){64 << 10, 64, 8192}, NULL, NULL);
 	enum http_result r = http_parser_feed(p, text->at, text->len, &used);
 	FUZZ_CHECK(r == HTTP_HEAD_END && used == text->len, r, used);
 	const struct http_head *out = http_parser_head(p);

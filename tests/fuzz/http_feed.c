@@ -107,8 +107,10 @@ void feed_run(struct feed *f, const uint8_t *data, size_t size)
 	size_t at = 0;
 	FUZZ_CHECK(p, 0, 0);
 	do {
-		http_parser_begin(p, f->kind, (struct http_limits){FEED_HEAD_BYTES, FEED_HEADERS},
-				  on_body, f);
+		http_parser_begin(
+			p, f->kind,
+			(struct http_limits){FEED_HEAD_BYTES, FEED_HEADERS, FEED_HEAD_BYTES},
+			on_body, f);
 		if (f->answers_head)
 			http_parser_answers_head(p);
 		str_clear(&f->body);

@@ -49,12 +49,15 @@ class Response:
 class Client:
     """One connection. Nothing is sent or read but by the calls below."""
 
-    def __init__(self, address, receive_buffer=None, timeout=None, tls=None, name="localhost"):
+    def __init__(self, address, receive_buffer=None, timeout=None, source=None, tls=None,
+                 name="localhost"):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer:  # before connect: it bounds the window
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(timeout or PATIENCE)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.connect(address)
         if tls:  # an ssl.SSLContext
             self.socket = tls.wrap_socket(self.socket, server_hostname=name,

@@ -1,4 +1,9 @@
 """Limits of the gateway itself: connections, slow heads, idle clients, file descriptors."""
+import http.client
+import os
+import resource
+
+from harness.client import Client
 from harness.gateway import limits
 from harness.wait import wait_until
 
@@ -72,35 +77,173 @@ def test_a_waiting_client_is_not_idle(gateway, pod):
     assert queued.read_response().status == 200
 
 
-def test_without_file_descriptors_it_recovers(gateway, pod):
-    """100 clients for 64 descriptors: who got in is served, and then everybody is again."""
-    front = gateway(pod, in_child=limits(descriptors=64))
-    clients = [front.client() for _ in range(100)]
-    wait_until(lambda: "descriptors" in front.log().lower() or "EMFILE" in front.log()
-               or "too many open files" in front.log().lower(), "it tells in its log")
+def is_refused(client, status=503, problem="too_many_connections"):
+    response = client.read_response()
+    assert (response.status, response.problem) == (status, problem), response
+    assert int(response.get("retry-after")) >= 1
+    return client.is_closed_by_peer()
+
+
+def refusals(front, reason="too_many_connections"):
+    return front.metrics()("slotgate_bad_requests_total", reason=reason)
+
+
+def test_connections_of_a_listener_are_capped(gateway, pod):
+    front = gateway(pod, listeners=[{"address": "127.0.0.1:0", "maxConnections": 2},
+                                    {"address": "localhost:0"}])
+    clients = [front.client() for _ in range(2)]
     for client in clients:
-        client.leave()
-    wait_until(lambda: try_get(front) == 200, "it serves again")
+        assert client.get("/").read_response().status == 200
+    with front.client() as extra:
+        assert is_refused(extra)
+    for _ in range(5):  # the other one has room
+        assert front.client(listener=1).get("/").read_response().status == 200
+    assert refusals(front) == 1
+    clients[0].leave()
+    wait_until(lambda: try_get(front) == 200, "a place is free again")
+
+
+def test_a_reload_changes_the_caps(gateway, pod):
+    front = gateway(pod)
+    clients = [front.client() for _ in range(4)]
+    for client in clients:
+        assert client.get("/").read_response().status == 200
+    front.reload({"limits": {"maxConnectionsPerClient": 3}})
+    with front.client() as extra:
+        assert is_refused(extra, 429, "too_many_connections_of_client")
+    for client in clients:  # who is in stays in
+        assert client.get("/").read_response().status == 200
+    front.reload({"limits": {"maxConnectionsPerClient": 5}})
+    assert front.get("/").status == 200
+
+
+def test_connections_of_one_client_are_capped(gateway, pod):
+    front = gateway(pod, top={"limits": {"maxConnectionsPerClient": 3}})
+    crowd = [front.client() for _ in range(3)]
+    for client in crowd:
+        assert client.get("/").read_response().status == 200
+    with front.client() as extra:
+        assert is_refused(extra, 429, "too_many_connections_of_client")
+    with front.client(source="127.0.0.2") as other:
+        assert other.get("/").read_response().status == 200
+    assert refusals(front, "too_many_connections_of_client") == 1
+    assert front.admin("/healthz")[0] == 200
+    crowd[0].leave()
+    wait_until(lambda: try_get(front) == 200, "its place is free again")
+
+
+def test_loopback_may_have_all_unless_told_otherwise(gateway, pod):
+    front = gateway(pod, top={"limits": {"maxConnections": 8}})
+    for client in [front.client() for _ in range(8)]:
+        assert client.get("/").read_response().status == 200
+
+
+def test_a_crowd_of_slow_heads_keeps_nobody_else_out(gateway, pod):
+    """Slow loris: hundreds of connections from one address, each with a head that never ends."""
+    front = gateway(pod, top={"limits": {"maxConnections": 60, "maxConnectionsPerClient": 50}})
+    crowd = [front.client() for _ in range(400)]
+    for client in crowd:
+        try:
+            client.send("GET / HTTP/1.1\r\nHost: g\r\nX-")
+        except ConnectionError:  # it has been told already, and is closed
+            pass
+    wait_until(lambda: refusals(front, "too_many_connections_of_client") == 350,
+               lambda: f"350 are refused: {refusals(front, 'too_many_connections_of_client')}")
     for i in range(20):
-        assert front.get(f"/{i}").status == 200
-    front.wait_for(ready=1, free=1)
+        with front.client(source="127.0.0.2") as other:
+            assert other.get(f"/{i}").read_response().status == 200
+    job = front.client(source="127.0.0.2").post("/job")
+    pod.next().answer()
+    assert job.read_response().status == 200
 
 
-def test_without_file_descriptors_a_job_is_not_lost(gateway, pod):
-    """A client who got in asks for a pod when there is no descriptor to reach it with."""
+def test_a_target_that_is_too_long_is_told(gateway, pod):
+    front = gateway(pod, top={"limits": {"maxTargetBytes": 1000}})
+    assert front.get("/" + "a" * 999).status == 200
+    response = front.get("/" + "a" * 1000)
+    assert (response.status, response.problem) == (414, "target_too_long")
+
+
+def test_admin_connections_end_somewhere(gateway, pod):
+    front = gateway(pod)
+    crowd = [Client(front.admin_address) for _ in range(256)]
+    with Client(front.admin_address) as extra:
+        assert is_refused(extra)
+    for client in crowd:
+        client.leave()
+    wait_until(lambda: try_admin(front) == 200, "the admin answers again")
+
+
+def try_admin(front):
+    try:
+        return front.admin("/healthz")[0]
+    except (ConnectionError, http.client.HTTPException):
+        return None
+
+
+# --- descriptors ---
+
+def descriptors_of(front):
+    return [int(name) for name in os.listdir(f"/proc/{front.process.pid}/fd")]
+
+
+def test_few_descriptors_lower_the_connections(gateway, pod):
+    """64 descriptors, 24 of them kept: 20 clients and their pods' connections have the rest."""
+    front = gateway(pod, in_child=limits(descriptors=64))
+    assert "at most 20 of 20000 clients" in front.log()
+    assert "LimitNOFILE" in front.log()
+
+
+def test_a_crowd_does_not_take_the_last_descriptors(gateway, pod):
+    """100 clients for 64 descriptors: those inside are served, and the admin answers."""
     front = gateway(pod, in_child=limits(descriptors=64), timeouts={"podKeepAlive": "0s"})
     inside = front.client()
     assert inside.get("/").read_response().status == 200
     crowd = [front.client() for _ in range(100)]
-    wait_until(lambda: "too many open files" in front.log().lower()
-               or "descriptors" in front.log().lower(), "it has run out")
-    inside.post("/job")
+    wait_until(lambda: refusals(front) + refusals(front, "no_descriptors") > 50,
+               "the most are refused")
+    assert max(descriptors_of(front)) < 64 - 20
+    inside.post("/job")  # a descriptor to reach the pod is left
+    pod.next().answer()
+    assert inside.read_response().status == 200
     for client in crowd:
         client.leave()
-    wait_until(lambda: inside.has_bytes() or pod.paths().count("/job"), "an answer, or the job")
-    served = "/job" in pod.paths()
-    if served:
+    wait_until(lambda: try_get(front) == 200, "it serves again")
+    front.wait_for(ready=1, free=1, waiting=0)
+
+
+def test_without_any_descriptor_it_pauses_and_recovers(gateway, pod):
+    """The limit sinks to what is open: accepting fails in earnest until it rises again."""
+    front = gateway(pod)
+    inside = front.client()
+    assert inside.get("/").read_response().status == 200
+    before = resource.prlimit(front.process.pid, resource.RLIMIT_NOFILE)
+    lowest = max(descriptors_of(front)) + 1
+    resource.prlimit(front.process.pid, resource.RLIMIT_NOFILE, (lowest, before[1]))
+    crowd = [front.client().get("/") for _ in range(30)]
+    wait_until(lambda: "not accepting until connections close" in front.log(), "it tells")
+    assert inside.get("/again").read_response().status in (200, 503)  # if one to the pod was kept
+    resource.prlimit(front.process.pid, resource.RLIMIT_NOFILE, before)
+    for client in crowd:  # those that the kernel kept are served without having to ask again
+        assert client.read_response().status == 200
+    assert front.get("/").status == 200
+    assert front.admin("/healthz")[0] == 200
+    front.wait_for(ready=1, free=1)
+
+
+def test_without_a_descriptor_for_its_pod_a_job_is_not_lost(gateway, pod):
+    front = gateway(pod, timeouts={"podKeepAlive": "0s"})
+    inside = front.client()
+    assert inside.get("/").read_response().status == 200
+    before = resource.prlimit(front.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(front.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    inside.post("/job")
+    wait_until(lambda: inside.has_bytes() or "/job" in pod.paths(), "an answer, or the job")
+    resource.prlimit(front.process.pid, resource.RLIMIT_NOFILE, before)
+    if "/job" in pod.paths():
         pod.next().answer()
-    response = inside.read_response()
-    assert response.status == 200 if served else response.status in (502, 503)
+        assert inside.read_response().status == 200
+    else:
+        assert inside.read_response().status in (502, 503)
     front.wait_for(waiting=0, working=0)
+    wait_until(lambda: try_get(front) == 200, "it serves again")

@@ -321,7 +321,7 @@ static enum http_result parse(struct http_parser *p, enum http_kind kind, const 
 {
 	size_t at = 0, used, len = strlen(text), body = 0;
 	enum http_result r = HTTP_MORE;
-	http_parser_begin(p, kind, (struct http_limits){8192, 64}, on_body, &body);
+	http_parser_begin(p, kind, (struct http_limits){8192, 64, 8192}, on_body, &body);
 	while (at < len && (r == HTTP_MORE || r == HTTP_HEAD_END)) {
 		r = http_parser_feed(p, text + at, len - at < 50 ? len - at : 50, &used);
 		at += used;
