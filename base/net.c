@@ -3,12 +3,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -220,6 +222,12 @@ enum net_peer net_peer(int fd)
 	if (p.revents & (POLLERR | POLLHUP | POLLNVAL))
 		return NET_BROKEN;
 	return p.revents & POLLRDHUP ? NET_CLOSED : NET_OPEN;
+}
+
+int64_t net_unsent_bytes(int fd)
+{
+	int bytes = 0;
+	return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 bool net_is_idle(int fd)

@@ -54,6 +54,9 @@ enum net_peer {
 /* What has become of the peer, without reading a byte. */
 enum net_peer net_peer(int fd);
 
+/* Bytes that were written and that the peer has not yet acknowledged. */
+int64_t net_unsent_bytes(int fd);
+
 /* Whether a connection that should be silent is: open, and nothing to read. */
 bool net_is_idle(int fd);
 

@@ -44,6 +44,8 @@ struct body_config {
 	int64_t max_bytes;
 	int64_t memory_bytes; /* past this it goes to a temporary file */
 	int64_t timeout_us;   /* for the whole body to arrive */
+	int64_t min_rate;     /* bytes a second, in each window; 0: none */
+	int64_t min_rate_window_us;
 };
 
 struct spool_config {
@@ -177,8 +179,10 @@ struct limits_config {
 	int64_t max_connections_per_client; /* 0: half of them, but for loopback */
 	int64_t max_header_bytes, max_headers, max_target_bytes;
 	int64_t http2_streams;			      /* of a connection at once */
-	int64_t header_timeout_us;		      /* for a head to arrive */
-	int64_t keep_alive_us;			      /* of an idle client connection */
+	int64_t header_timeout_us; /* for a head to arrive */
+	int64_t keep_alive_us;	   /* of an idle client connection */
+	int64_t send_timeout_us;   /* in each such window a client takes something of its answer, */
+	int64_t min_send_rate;	   /* and so many bytes a second if this is not 0 */
 	int64_t spool_memory_bytes, spool_disk_bytes; /* over all requests */
 };
 

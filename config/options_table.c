@@ -91,6 +91,11 @@ static const struct option top_options[] = {
 	 .help = "For a request's head to arrive, from its first byte."},
 	{"limits.keepAlive", OPTION_DURATION, AT(limits.keep_alive_us), 0, DAY, "75s",
 	 .help = "How long a client's connection may stay idle. 0s: closed after each answer."},
+	{"limits.sendTimeout", OPTION_DURATION, AT(limits.send_timeout_us), MS, DAY, "60s",
+	 .help = "A client must take something of a finished answer in each such time, or it is "
+		 "reset. The pod and its slot do not wait for it."},
+	{"limits.minSendRate", OPTION_SIZE, AT(limits.min_send_rate), 0, GIB, "240",
+	 .help = "And no less than so many bytes a second, averaged over sendTimeout. 0: any."},
 	{"limits.spoolMemory", OPTION_SIZE, AT(limits.spool_memory_bytes), MIB, TIB, "256MiB",
 	 .help = "Memory for bodies and unread answers of all requests; the rest goes to disk."},
 	{"limits.spoolDisk", OPTION_SIZE, AT(limits.spool_disk_bytes), 0, 1024 * TIB, "8GiB",
@@ -172,6 +177,11 @@ static const struct option service_options[] = {
 	 .help = "The part of a body that is kept in memory; the rest goes to a temporary file."},
 	{"body.timeout", OPTION_DURATION, AT(body.timeout_us), MS, DAY, "300s",
 	 .help = "For a whole body to arrive."},
+	{"body.minRate", OPTION_SIZE, AT(body.min_rate), 0, GIB, "240",
+	 .help = "Bytes a second that a body must come with, in each minRateWindow; below it: 408. "
+		 "0: any."},
+	{"body.minRateWindow", OPTION_DURATION, AT(body.min_rate_window_us), MS, HOUR, "10s",
+	 .help = "Over which that is averaged: a client may pause for as long, no longer."},
 
 	{"spool.memory", OPTION_SIZE, AT(spool.memory_bytes), 0, GIB, "1MiB",
 	 .help = "The part of an unread answer that is kept in memory; the rest goes to a "

@@ -59,7 +59,9 @@ struct answer {
 enum answer_progress { ANSWER_NONE, ANSWER_BEGUN, ANSWER_ENDED };
 
 struct body_limits {
-	int64_t timeout_us;	   /* for all of it to arrive */
+	int64_t timeout_us;  /* for all of it to arrive */
+	int64_t least_bytes; /* of it in each window; 0: it may trickle */
+	int64_t window_us;
 	struct spool_limits spool; /* of the answer, for a client that is slow to take it */
 };
 

@@ -12,9 +12,6 @@
 #include "gateway/reply.h"
 #include "gateway/stats.h"
 
-/* How long a client may take no byte at all of an answer that waits for it. */
-static const int64_t STALL_US = 120 * US_PER_S;
-
 enum { READ_AHEAD_BYTES = 32 << 10, PIPELINED_MAX_BYTES = 1 << 20 };
 
 static const struct spool_limits default_spool = {1 << 20, 64 << 20};
@@ -41,6 +38,40 @@ static bool wants_bytes(const void *speaker)
 	}
 }
 
+/* Of a body what has come, of an answer that has ended what the client has taken: a number that only
+ * grows. What is still in the kernel has not been taken. */
+static int64_t moved_bytes(const struct http1 *h)
+{
+	int64_t in_spool = h->out ? spool_length(h->out) : 0;
+	if (h->state == HTTP1_BODY)
+		return h->exchange.bytes_in;
+	return -(in_spool + net_unsent_bytes(h->connection->stream.io.fd));
+}
+
+/* The floor under the state that begins. */
+static void begin_floor(struct http1 *h)
+{
+	const struct limits_config *limits = &gateway_of(h)->config->limits;
+	int64_t now_us = loop_now_us(gateway_of(h)->loop), window_us = limits->send_timeout_us;
+	int64_t least = rate_floor_bytes(limits->min_send_rate, window_us);
+	if (h->state == HTTP1_BODY) {
+		h->body_deadline_us = now_us + h->body_limits.timeout_us;
+		least = h->body_limits.least_bytes;
+		window_us = h->body_limits.window_us;
+	} else if (!least) {
+		least = 1; /* a client that takes nothing at all */
+	}
+	rate_floor_begin(&h->floor, least, window_us, moved_bytes(h), now_us);
+}
+
+static int64_t until_next_look_us(const struct http1 *h)
+{
+	int64_t at_us = rate_floor_due_us(&h->floor);
+	if (h->state == HTTP1_BODY && h->body_deadline_us < at_us)
+		at_us = h->body_deadline_us;
+	return at_us - loop_now_us(gateway_of(h)->loop);
+}
+
 static int64_t time_allowed_us(const struct http1 *h)
 {
 	const struct limits_config *limits = &gateway_of(h)->config->limits;
@@ -52,9 +83,8 @@ static int64_t time_allowed_us(const struct http1 *h)
 	case HTTP1_HEAD:
 		return limits->header_timeout_us;
 	case HTTP1_BODY:
-		return h->body_timeout_us;
 	case HTTP1_FLUSHING:
-		return STALL_US;
+		return until_next_look_us(h);
 	default:
 		return 0; /* its handler's concern */
 	}
@@ -66,13 +96,18 @@ static void move(struct http1 *h, enum http1_state to)
 					    "tunnel", "flushing", "closed"};
 	log_debug("http1 %d: %s -> %s", h->connection->stream.io.fd, names[h->state], names[to]);
 	h->state = to;
+	if (to == HTTP1_BODY || to == HTTP1_FLUSHING)
+		begin_floor(h);
 	connection_time_out_in(h->connection, time_allowed_us(h));
 }
 
-void http1_made_progress(struct http1 *h)
+/* If not, looks again later. */
+static bool is_too_slow(struct http1 *h)
 {
-	if (h->state == HTTP1_FLUSHING)
-		connection_time_out_in(h->connection, STALL_US);
+	if (!rate_floor_is_met(&h->floor, moved_bytes(h), loop_now_us(gateway_of(h)->loop)))
+		return true;
+	connection_time_out_in(h->connection, until_next_look_us(h));
+	return false;
 }
 
 static void give_parser_back(struct http1 *h)
@@ -237,8 +272,7 @@ static void end_body(struct http1 *h)
 void http1_read_body(struct http1 *h, struct body_limits limits)
 {
 	h->wants_body = true;
-	h->spool_limits = limits.spool;
-	h->body_timeout_us = limits.timeout_us;
+	h->body_limits = limits;
 	if (!h->expects_continue || h->body_has_ended)
 		return;
 	static char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -264,7 +298,7 @@ static void begin_exchange(struct http1 *h)
 	h->body_has_ended = !head->has_body;
 	h->expects_continue = head->expects_continue && head->minor == 1 && head->has_body;
 	h->keep_alive = head->keep_alive;
-	h->spool_limits = default_spool;
+	h->body_limits.spool = default_spool;
 	bool has_body = head->has_body;
 	move(h, HTTP1_HELD);
 	x->handler->begin(x, head);
@@ -424,10 +458,15 @@ static void timed_out(void *speaker)
 		reject(h, 408, "header_timeout", "the request's head took too long to arrive");
 		break;
 	case HTTP1_BODY:
-		reject(h, 408, "body_timeout", "the request's body took too long to arrive");
+		if (loop_now_us(gateway_of(h)->loop) >= h->body_deadline_us)
+			reject(h, 408, "body_timeout", "the request's body took too long to arrive");
+		else if (is_too_slow(h))
+			reject(h, 408, "body_too_slow",
+			       "the request's body came more slowly than body.minRate");
 		break;
 	case HTTP1_FLUSHING:
-		lose(h, END_TOO_SLOW);
+		if (is_too_slow(h))
+			lose(h, END_TOO_SLOW);
 		break;
 	default:
 		die(h);

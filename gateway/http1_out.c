@@ -46,7 +46,7 @@ static void on_spool(void *owner)
 static void spool_rest(struct http1 *h, const struct iovec *iov, int n, size_t done)
 {
 	if (!h->out)
-		h->out = spool_new(&h->connection->gateway->spool, h->spool_limits, on_spool, h);
+		h->out = spool_new(&h->connection->gateway->spool, h->body_limits.spool, on_spool, h);
 	if (!h->out) {
 		http1_break(h, END_TOO_SLOW);
 		return;
@@ -106,10 +106,8 @@ void http1_flush(struct http1 *h)
 		for (int i = 0; i < n; i++)
 			total += iov[i].iov_len;
 		ssize_t sent = send_some(h, iov, n);
-		if (sent > 0) {
+		if (sent > 0)
 			spool_consume(h->out, (size_t)sent);
-			http1_made_progress(h);
-		}
 		if (sent < (ssize_t)total)
 			return;
 	}

@@ -5,6 +5,7 @@
 #define SLOTGATE_GATEWAY_HTTP1_STATE_H
 
 #include "gateway/http1.h"
+#include "gateway/rate_floor.h"
 
 enum http1_state {
 	HTTP1_IDLE,	/* between two requests */
@@ -37,11 +38,12 @@ struct http1 {
 	bool keep_alive;   /* the client would go on after this exchange */
 	bool held;	   /* a tunnel whose other side is slow */
 	bool has_read_all; /* a tunnel whose client has closed its side */
-	int64_t body_timeout_us;
+	struct body_limits body_limits;
+	int64_t body_deadline_us;
+	struct rate_floor floor; /* under a body that comes, or under an answer that is taken */
 
 	struct str head_out; /* an answer's head, until the first bytes of its body go with it */
 	struct spool *out;   /* what the client has not taken yet; NULL: nothing */
-	struct spool_limits spool_limits;
 	enum answer_progress progress;
 	enum answer_framing framing;
 	bool must_close;
@@ -56,9 +58,6 @@ void http1_flush_head(struct http1 *);
 void http1_flush(struct http1 *); /* the client can take more */
 bool http1_has_output(const struct http1 *);
 void http1_break(struct http1 *, enum exchange_end);
-
-/* The client takes some: a stall begins anew. */
-void http1_made_progress(struct http1 *);
 
 /* http1.c: what the exchange's operations need of the reading side. */
 void http1_read_body(struct http1 *, struct body_limits);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "gateway/access_log.h"
 #include "gateway/gateway.h"
+#include "gateway/rate_floor.h"
 #include "gateway/reply.h"
 #include "gateway/router.h"
 
@@ -285,8 +286,12 @@ static void begin(struct exchange *x, const struct http_head *head)
 	if (!admit(r, &route, head))
 		return;
 	const struct service_config *c = r->backend->config;
-	struct body_limits limits = {c->body.timeout_us,
-				     {c->spool.memory_bytes, c->spool.max_bytes}};
+	struct body_limits limits = {
+		.timeout_us = c->body.timeout_us,
+		.least_bytes = rate_floor_bytes(c->body.min_rate, c->body.min_rate_window_us),
+		.window_us = c->body.min_rate_window_us,
+		.spool = {c->spool.memory_bytes, c->spool.max_bytes},
+	};
 	exchange_read_body(x, limits);
 }
 

@@ -3,6 +3,8 @@ import http.client
 import os
 import resource
 
+import pytest
+
 from harness.client import Client
 from harness.gateway import limits
 from harness.wait import wait_until
@@ -46,6 +48,79 @@ def test_a_body_that_never_ends_is_timed_out(gateway, pod):
         assert client.is_closed_by_peer()
     front.wait_for(uploading=0)
     assert pod.paths() == []
+
+
+def test_a_body_that_trickles_is_too_slow(gateway, pod):
+    """Its timeout is far off, but a byte now and then does not hold a place in the queue."""
+    front = gateway(pod, body={"minRate": "1MiB", "minRateWindow": "300ms"})
+    with front.client() as client:
+        client.send(client.head("POST", "/job", [("Content-Length", 1 << 20)]))
+        client.send(b"x" * 400_000)  # a fast start is no credit for what comes later
+        while not client.has_bytes():
+            client.send(b"x")
+            front.wait_for(waiting=0)
+        response = client.read_response()
+        assert (response.status, response.problem) == (408, "body_too_slow")
+    front.wait_for(uploading=0)
+    assert refusals(front, "body_too_slow") == 1
+    assert pod.paths() == []
+
+
+def test_chunk_framing_is_no_progress(gateway, pod):
+    front = gateway(pod, body={"minRate": 100, "minRateWindow": "300ms"})
+    with front.client() as client:
+        client.send(client.head("POST", "/job", [("Transfer-Encoding", "chunked")]))
+        client.send("1;")
+        while not client.has_bytes():
+            client.send("x" * 10)
+            front.wait_for(waiting=0)
+        assert client.read_response().status in (400, 408)
+
+
+def test_a_body_that_keeps_its_rate_may_take_many_windows(gateway, pod):
+    front = gateway(pod, body={"minRate": 1, "minRateWindow": "50ms"})
+    with front.client() as client:
+        client.send(client.head("POST", "/job", [("Content-Length", 100)]))
+        for _ in range(100):
+            client.send(b"x")
+            front.wait_for(uploading=1 if _ < 99 else 0)
+        pod.next().answer()
+        assert client.read_response().status == 200
+
+
+def test_a_client_that_takes_nothing_is_reset(gateway, pod):
+    front = gateway(pod, top={"limits": {"sendTimeout": "200ms", "minSendRate": 0}})
+    client = front.client(receive_buffer=4096).post("/job", headers=[("X-Request-Id", "stuck")])
+    pod.next().answer(b"x" * (12 << 20))
+    assert front.access_line("stuck")["outcome"] == "client_too_slow"
+    front.wait_for_metric(0, "slotgate_spooled_bytes")
+    with pytest.raises(ConnectionError):
+        client.read_to_end()
+
+
+def test_a_client_that_takes_too_little_is_reset(gateway, pod):
+    front = gateway(pod, top={"limits": {"sendTimeout": "200ms", "minSendRate": "1GiB"}})
+    client = front.client(receive_buffer=1 << 16).post("/job", headers=[("X-Request-Id", "slow")])
+    pod.next().answer(b"x" * (12 << 20))
+    with pytest.raises(ConnectionError):
+        while client.socket.recv(5000):
+            front.wait_for(free=1)  # it reads all the time, but no faster than this
+    assert front.access_line("slow")["outcome"] == "client_too_slow"
+
+
+def test_what_the_kernel_still_has_to_send_counts_as_progress(gateway, pod):
+    """A slow client may take what is in the gateway's socket for long before there is room in it
+    again: that is no stall."""
+    front = gateway(pod, top={"limits": {"sendTimeout": "300ms", "minSendRate": 0}})
+    client = front.client(receive_buffer=4096).post("/job")
+    pod.next().answer(b"x" * (12 << 20))
+    received = 0
+    for _ in range(200):  # each time the gateway has had a moment to give up
+        received += len(client.read_exactly(2000))
+        front.wait_for(free=1)
+    assert received == 400_000
+    length = 12 << 20
+    assert len(client.buffer + client.read_exactly(length // 2)) >= length // 2
 
 
 def test_an_idle_client_is_closed_without_a_word(gateway, pod):

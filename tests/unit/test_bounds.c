@@ -1,4 +1,4 @@
-/* What bounds clients: the count of an address's connections. */
+/* What bounds clients: the count of an address's connections, and the floor under rates. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +9,10 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/clients.h"
+#include "gateway/rate_floor.h"
 
 static struct net_address address(const char *text)
 {
@@ -103,12 +105,64 @@ static void without_memory_a_client_is_not_counted(void **state)
 	}
 }
 
+/* --- rates ----------------------------------------------------------------------------------- */
+
+#define S US_PER_S
+
+static void a_rate_is_judged_window_by_window(void **state)
+{
+	(void)state;
+	struct rate_floor f;
+	rate_floor_begin(&f, rate_floor_bytes(240, 5 * S), 5 * S, 1000, 100 * S);
+	assert_int_equal(f.least_bytes, 1200);
+	assert_int_equal(rate_floor_due_us(&f), 105 * S);
+	assert_true(rate_floor_is_met(&f, 1000, 105 * S - 1)); /* nothing, but in its grace */
+	assert_true(rate_floor_is_met(&f, 2200, 105 * S));     /* just enough */
+	assert_int_equal(rate_floor_due_us(&f), 110 * S);
+	assert_false(rate_floor_is_met(&f, 3399, 110 * S)); /* a byte too few */
+	assert_false(rate_floor_is_met(&f, 3399, 111 * S));
+}
+
+static void a_fast_start_is_no_credit(void **state)
+{
+	(void)state;
+	struct rate_floor f;
+	rate_floor_begin(&f, 100, S, 0, 0);
+	assert_true(rate_floor_is_met(&f, 1 << 30, S));
+	assert_false(rate_floor_is_met(&f, (1 << 30) + 99, 2 * S));
+}
+
+/* Whoever was not looked at for a minute need not have sent a minute's worth. */
+static void a_late_look_asks_for_one_window(void **state)
+{
+	(void)state;
+	struct rate_floor f;
+	rate_floor_begin(&f, 100, S, 0, 0);
+	assert_true(rate_floor_is_met(&f, 100, 60 * S));
+	assert_int_equal(rate_floor_due_us(&f), 61 * S);
+}
+
+static void no_floor_is_never_due(void **state)
+{
+	(void)state;
+	struct rate_floor f;
+	rate_floor_begin(&f, rate_floor_bytes(0, S), S, 0, 0);
+	assert_int_equal(rate_floor_due_us(&f), INT64_MAX);
+	assert_true(rate_floor_is_met(&f, 0, INT64_MAX - 1));
+	assert_int_equal(rate_floor_bytes(1, US_PER_MS), 1); /* less than a byte is still one */
+	assert_true(rate_floor_bytes(INT64_C(1) << 30, 86400 * S) > INT64_C(1) << 40);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_address_stands_for_one_client),
 		cmocka_unit_test(connections_are_counted_by_client),
 		cmocka_unit_test(without_memory_a_client_is_not_counted),
+		cmocka_unit_test(a_rate_is_judged_window_by_window),
+		cmocka_unit_test(a_fast_start_is_no_credit),
+		cmocka_unit_test(a_late_look_asks_for_one_window),
+		cmocka_unit_test(no_floor_is_never_due),
 	};
 	return cmocka_run_group_tests_name("bounds", tests, NULL, NULL);
 }
