@@ -33,7 +33,7 @@ struct connection {
 	struct timer timer; /* the protocol's, while OPEN */
 	struct task task;
 	struct net_address peer;
-	struct client *client;		 /* its address's count; NULL: the admin's are not counted */
+	struct client *client; /* its address's count; NULL: the admin's are not counted */
 	const struct protocol *protocol; /* once OPEN */
 	void *speaker;			 /* the protocol's own state of this connection */
 	bool peer_closed;		 /* it has closed its sending side */

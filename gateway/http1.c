@@ -220,7 +220,8 @@ static void reject_by(struct http1 *h, enum http_result result)
 		       "the request's headers exceed limits.maxHeaderBytes or limits.maxHeaders");
 		break;
 	case HTTP_TARGET_TOO_LONG:
-		reject(h, 414, "target_too_long", "the request target is longer than limits.maxTargetBytes");
+		reject(h, 414, "target_too_long",
+		       "the request target is longer than limits.maxTargetBytes");
 		break;
 	case HTTP_NO_MEMORY:
 		reject(h, 503, "no_memory", "out of memory");
@@ -459,7 +460,8 @@ static void timed_out(void *speaker)
 		break;
 	case HTTP1_BODY:
 		if (loop_now_us(gateway_of(h)->loop) >= h->body_deadline_us)
-			reject(h, 408, "body_timeout", "the request's body took too long to arrive");
+			reject(h, 408, "body_timeout",
+			       "the request's body took too long to arrive");
 		else if (is_too_slow(h))
 			reject(h, 408, "body_too_slow",
 			       "the request's body came more slowly than body.minRate");

@@ -46,7 +46,8 @@ static void on_spool(void *owner)
 static void spool_rest(struct http1 *h, const struct iovec *iov, int n, size_t done)
 {
 	if (!h->out)
-		h->out = spool_new(&h->connection->gateway->spool, h->body_limits.spool, on_spool, h);
+		h->out = spool_new(&h->connection->gateway->spool, h->body_limits.spool, on_spool,
+				   h);
 	if (!h->out) {
 		http1_break(h, END_TOO_SLOW);
 		return;
