@@ -11,8 +11,9 @@
 #include "base/mem.h"
 
 enum {
-	CHUNK_BYTES = 64 << 10,	 /* of memory at a time, but for small spools */
-	BATCH_BYTES = 256 << 10, /* read from or written to the disk at a time */
+	CHUNK_BYTES = 64 << 10,	      /* of memory at a time, but for small spools */
+	BATCH_BYTES = 256 << 10,      /* read from or written to the disk at a time */
+	TIGHT_BATCH_BYTES = 16 << 10, /* written, when memory is short */
 };
 
 struct chunk {
@@ -55,6 +56,12 @@ static void chunks_init(struct chunks *c)
 	c->bytes = 0;
 }
 
+static void count_memory(struct spool_space *space, int64_t by)
+{
+	space->memory_bytes += by;
+	space->budget->used_bytes += by;
+}
+
 static struct chunk *chunk_new(struct spool_space *space, size_t capacity)
 {
 	struct chunk *c = mem_alloc(sizeof(*c) + capacity);
@@ -63,14 +70,14 @@ static struct chunk *chunk_new(struct spool_space *space, size_t capacity)
 	list_init(&c->link);
 	c->start = c->end = 0;
 	c->capacity = capacity;
-	space->memory_bytes += (int64_t)capacity;
+	count_memory(space, (int64_t)capacity);
 	return c;
 }
 
 static void chunk_free(struct spool_space *space, struct chunk *c)
 {
 	list_remove(&c->link);
-	space->memory_bytes -= (int64_t)c->capacity;
+	count_memory(space, -(int64_t)c->capacity);
 	mem_free(c);
 }
 
@@ -276,6 +283,11 @@ static void start_reading(struct spool *s)
 	worker_submit(s->space->worker, &s->work);
 }
 
+static int least_batch(const struct spool *s)
+{
+	return budget_is_tight(s->space->budget) ? TIGHT_BATCH_BYTES : BATCH_BYTES;
+}
+
 /* Keeps the disk at what is most wanted: first the reader, then room for the writer. */
 static void drive(struct spool *s)
 {
@@ -289,7 +301,7 @@ static void drive(struct spool *s)
 		 * until memory runs over again. */
 		chunks_move(&s->head, &s->tail);
 		s->on_disk = false;
-	} else if (s->tail.bytes >= BATCH_BYTES) {
+	} else if (s->tail.bytes >= (size_t)least_batch(s)) {
 		start_writing(s);
 	}
 }
@@ -349,6 +361,7 @@ const char *spool_error_text(enum spool_error error)
 		[SPOOL_FULL] = "over its size limit",
 		[SPOOL_DISK] = "the disk refused (is it full?)",
 		[SPOOL_NO_MEMORY] = "out of memory",
+		[SPOOL_NO_BUDGET] = "limits.memory is used up",
 	};
 	return texts[error];
 }
@@ -362,7 +375,12 @@ enum spool_error spool_write(struct spool *s, const void *bytes, size_t len)
 		fail(s, SPOOL_FULL);
 		return s->error;
 	}
-	bool over = (int64_t)(s->head.bytes + len) > s->limits.memory_bytes ||
+	if (budget_is_spent(space->budget)) {
+		fail(s, SPOOL_NO_BUDGET);
+		return s->error;
+	}
+	bool over = budget_is_tight(space->budget) ||
+		    (int64_t)(s->head.bytes + len) > s->limits.memory_bytes ||
 		    space->memory_bytes + (int64_t)len > space->memory_limit_bytes;
 	if (over && !s->on_disk) {
 		s->on_disk = true;

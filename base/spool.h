@@ -1,8 +1,9 @@
 /*
  * A spool: a queue of bytes between a fast writer and a slow reader. Up to `memory_bytes` are kept
  * in memory; past that the rest goes through an unlinked temporary file, read and written by the
- * worker's thread. The writer is never held up: over `max_bytes`, or when the disk is full, the
- * spool has failed and its owner decides whom to disappoint.
+ * worker's thread. The writer is never held up: over `max_bytes`, when the disk is full, or when
+ * the budget is spent because the disk cannot follow, the spool has failed and its owner decides
+ * whom to disappoint.
  *
  *      write ->  [ tail: memory ] -> [ file ] -> [ head: memory ] -> read
  *
@@ -16,13 +17,15 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "base/budget.h"
 #include "base/worker.h"
 
 struct spool;
 
-/* What all spools of a process share: the disk's thread, and a ceiling over all of them. */
+/* What all spools of a process share: the disk's thread, and ceilings over all of them. */
 struct spool_space {
 	struct worker *worker;
+	struct budget *budget; /* that their memory is part of */
 	const char *directory; /* of the temporary files */
 	int64_t memory_limit_bytes, disk_limit_bytes;
 	int64_t memory_bytes, disk_bytes; /* in use */
@@ -33,7 +36,7 @@ struct spool_limits {
 	int64_t max_bytes;    /* of one spool, in memory and on disk */
 };
 
-enum spool_error { SPOOL_OK, SPOOL_FULL, SPOOL_DISK, SPOOL_NO_MEMORY };
+enum spool_error { SPOOL_OK, SPOOL_FULL, SPOOL_DISK, SPOOL_NO_MEMORY, SPOOL_NO_BUDGET };
 
 /* Called at the end of a turn when bytes that were on disk have come, or the spool has failed. */
 typedef void spool_fn(void *owner);

@@ -183,6 +183,7 @@ struct limits_config {
 	int64_t keep_alive_us;	   /* of an idle client connection */
 	int64_t send_timeout_us;   /* in each such window a client takes something of its answer, */
 	int64_t min_send_rate;	   /* and so many bytes a second if this is not 0 */
+	int64_t memory_bytes; /* that clients make the process hold; 0: a half of what there is */
 	int64_t spool_memory_bytes, spool_disk_bytes; /* over all requests */
 };
 

@@ -96,8 +96,13 @@ static const struct option top_options[] = {
 		 "reset. The pod and its slot do not wait for it."},
 	{"limits.minSendRate", OPTION_SIZE, AT(limits.min_send_rate), 0, GIB, "240",
 	 .help = "And no less than so many bytes a second, averaged over sendTimeout. 0: any."},
+	{"limits.memory", OPTION_SIZE, AT(limits.memory_bytes), 0, TIB, "0",
+	 .help = "Memory that clients may make the process hold: heads, bodies, what they send "
+		 "ahead, answers that they have not taken. From nine tenths on new requests are "
+		 "answered 503 (overloaded) and idle connections ended. 0: a half of the "
+		 "machine's, or of its control group's."},
 	{"limits.spoolMemory", OPTION_SIZE, AT(limits.spool_memory_bytes), MIB, TIB, "256MiB",
-	 .help = "Memory for bodies and unread answers of all requests; the rest goes to disk."},
+	 .help = "The part of it for bodies and unread answers; the rest goes to disk."},
 	{"limits.spoolDisk", OPTION_SIZE, AT(limits.spool_disk_bytes), 0, 1024 * TIB, "8GiB",
 	 .help = "Temporary files of all requests; above it, bodies are refused and slow "
 		 "clients reset."},

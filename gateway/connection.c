@@ -271,17 +271,34 @@ static void on_task(void *owner)
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
+static void end_if_idle(struct connection *c)
+{
+	if (c->listener->is_admin)
+		return;
+	if (c->state == CONNECTION_OPEN)
+		c->protocol->drain(c->speaker);
+	else if (c->state == CONNECTION_SHAKING_HANDS ||
+		 (c->state == CONNECTION_SNIFFING && stream_is_silent(&c->stream)))
+		connection_die(c);
+}
+
 void connections_drain(struct gateway *gw)
 {
+	LIST_EACH(c, &gw->connections, struct connection, link)
+		end_if_idle(c);
+}
+
+int connections_end_idle(struct gateway *gw, int most)
+{
+	int ended = 0;
 	LIST_EACH(c, &gw->connections, struct connection, link) {
-		if (c->listener->is_admin)
-			continue;
-		if (c->state == CONNECTION_OPEN)
-			c->protocol->drain(c->speaker);
-		else if (c->state == CONNECTION_SHAKING_HANDS ||
-			 (c->state == CONNECTION_SNIFFING && stream_is_silent(&c->stream)))
-			connection_die(c);
+		bool was_dead = c->state == CONNECTION_DEAD;
+		if (ended == most)
+			break;
+		end_if_idle(c);
+		ended += !was_dead && c->state == CONNECTION_DEAD;
 	}
+	return ended;
 }
 
 void connections_abort(struct gateway *gw)

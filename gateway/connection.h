@@ -61,6 +61,9 @@ void connection_start(struct gateway *, struct listener *, int fd, const struct 
 /* Ends those that wait for a next request, and lets the others end with their answer. */
 void connections_drain(struct gateway *);
 
+/* Ends so many of those that wait for a next request, the oldest first; returns how many. */
+int connections_end_idle(struct gateway *, int most);
+
 /* Ends all of them now. */
 void connections_abort(struct gateway *);
 

@@ -16,6 +16,7 @@
 #include "gateway/connection.h"
 #include "gateway/listener.h"
 #include "gateway/request.h"
+#include "gateway/shed.h"
 
 static const int64_t WATCH_US = US_PER_S;
 static const int64_t REFUSE_US = 500 * US_PER_MS;
@@ -107,6 +108,7 @@ static void apply_limits(struct gateway *gw)
 			 DESCRIPTORS_EACH);
 	gw->spool.memory_limit_bytes = gw->config->limits.spool_memory_bytes;
 	gw->spool.disk_limit_bytes = gw->config->limits.spool_disk_bytes;
+	shed_configure(gw);
 }
 
 static bool apply_services(struct gateway *gw)
@@ -298,6 +300,7 @@ static bool start(struct gateway *gw)
 	gw->metrics = metrics_new(METRICS_MAX_LABEL_VALUES);
 	gw->worker = worker_new(gw->loop);
 	gw->spool.worker = gw->worker;
+	gw->spool.budget = &gw->memory;
 	gw->providers.loop = gw->loop;
 	gw->providers.http = http_client_new(gw->loop);
 	gw->providers.supervisor = supervisor_new(gw->loop);

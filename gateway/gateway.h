@@ -15,6 +15,7 @@
 #define SLOTGATE_GATEWAY_GATEWAY_H
 
 #include "activator/providers/provider.h"
+#include "base/budget.h"
 #include "base/loop.h"
 #include "base/map.h"
 #include "base/spool.h"
@@ -30,7 +31,9 @@ struct gateway {
 	struct config *config; /* the newest; requests hold the one they began with */
 	const char *config_path;
 	struct worker *worker;
-	struct spool_space spool;
+	struct budget memory;	  /* that clients make the process hold */
+	struct spool_space spool; /* a part of it, and the disk */
+	int64_t next_shed_us;
 	char *spool_directory;
 	struct provider_host providers;
 	struct metrics_registry *metrics;

@@ -493,6 +493,12 @@ void http_parser_free(struct http_parser *p)
 	mem_free(p);
 }
 
+size_t http_parser_bytes(const struct http_parser *p)
+{
+	size_t each = sizeof(*p->places) + sizeof(*p->head.headers);
+	return sizeof(*p) + p->text.capacity + p->capacity * each;
+}
+
 void http_parser_begin(struct http_parser *p, enum http_kind kind, struct http_limits limits,
 		       http_body_fn *on_body, void *owner)
 {

@@ -72,6 +72,9 @@ struct http_parser;
 struct http_parser *http_parser_new(void); /* NULL: no memory */
 void http_parser_free(struct http_parser *);
 
+/* What it holds of heads. */
+size_t http_parser_bytes(const struct http_parser *);
+
 /* Makes it ready for another message. */
 void http_parser_begin(struct http_parser *, enum http_kind, struct http_limits, http_body_fn *,
 		       void *owner);

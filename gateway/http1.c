@@ -10,9 +10,10 @@
 #include "base/mem.h"
 #include "gateway/http1_state.h"
 #include "gateway/reply.h"
+#include "gateway/shed.h"
 #include "gateway/stats.h"
 
-enum { READ_AHEAD_BYTES = 32 << 10, PIPELINED_MAX_BYTES = 1 << 20 };
+enum { READ_AHEAD_BYTES = 32 << 10 };
 
 static const struct spool_limits default_spool = {1 << 20, 64 << 20};
 
@@ -110,6 +111,14 @@ static bool is_too_slow(struct http1 *h)
 	return false;
 }
 
+/* After whatever may have made it hold more, or less. */
+static void account(struct http1 *h)
+{
+	size_t bytes = sizeof(*h) + sizeof(*h->connection) + h->unread.capacity +
+		       h->head_out.capacity + (h->parser ? http_parser_bytes(h->parser) : 0);
+	budget_hold(&gateway_of(h)->memory, &h->held_bytes, (int64_t)bytes);
+}
+
 static void give_parser_back(struct http1 *h)
 {
 	if (h->parser)
@@ -126,6 +135,7 @@ static void *open_speaker(struct connection *c)
 	h->exchange.ops = &http1_exchange_ops;
 	h->exchange.peer = &c->peer;
 	h->exchange.gateway = c->gateway;
+	account(h);
 	return h;
 }
 
@@ -136,6 +146,7 @@ static void free_speaker(void *speaker)
 	spool_free(h->out);
 	str_release(&h->unread);
 	str_release(&h->head_out);
+	budget_hold(&gateway_of(h)->memory, &h->held_bytes, 0);
 	mem_free(h);
 }
 
@@ -250,6 +261,10 @@ static void on_body(void *owner, const char *bytes, size_t len)
 
 static bool keep_unread(struct http1 *h, const char *bytes, size_t len)
 {
+	if (len && budget_is_spent(&gateway_of(h)->memory)) {
+		shed_count(gateway_of(h), SHED_AHEAD);
+		return false;
+	}
 	/* A client that never lets it run empty would have it grow for ever: drop what was used. */
 	if (h->unread_start && h->unread_start >= h->unread.len / 2) {
 		h->unread.len -= h->unread_start;
@@ -311,6 +326,18 @@ static void begin_exchange(struct http1 *h)
 		move(h, HTTP1_BODY);
 }
 
+/* A head that has not come yet may not grow any more, nor one begin. */
+static bool has_no_room(struct http1 *h)
+{
+	bool awaits_head = h->state == HTTP1_IDLE || h->state == HTTP1_HEAD;
+	if (!awaits_head || h->connection->listener->is_admin ||
+	    !budget_is_spent(&gateway_of(h)->memory))
+		return false;
+	shed_count(gateway_of(h), SHED_HEAD);
+	reject(h, 503, "overloaded", "the gateway's memory for clients is used up");
+	return true;
+}
+
 static bool begin_head(struct http1 *h)
 {
 	struct gateway *gw = gateway_of(h);
@@ -358,9 +385,12 @@ static void take(void *speaker, const char *bytes, size_t len)
 		on_body(h, bytes, len);
 		return;
 	}
+	if (has_no_room(h))
+		return;
 	size_t used = feed(h, bytes, len);
 	if (h->state != HTTP1_CLOSED && !keep_unread(h, bytes + used, len - used))
 		lose(h, END_CLIENT_LEFT);
+	account(h);
 }
 
 /* What was read behind an earlier message comes before what the socket has. */
@@ -375,6 +405,7 @@ static void take_unread(struct http1 *h)
 	}
 	if (!has_unread(h))
 		drop_unread(h);
+	account(h);
 }
 
 static void read_more(struct http1 *h)
@@ -406,15 +437,19 @@ static bool read_ahead(struct http1 *h)
 	int in_socket = 0;
 	if (ioctl(c->stream.io.fd, FIONREAD, &in_socket) != 0 || in_socket < READ_AHEAD_BYTES)
 		return true;
-	while (h->unread.len - h->unread_start < PIPELINED_MAX_BYTES) {
+	size_t most = shed_read_ahead_bytes(c->gateway);
+	while (h->unread.len - h->unread_start < most) {
 		ssize_t n = stream_read(&c->stream, c->gateway->buffer, READ_BYTES);
 		if (n <= 0)
 			return n < 0 ? errno == EAGAIN : c->listener->half_close;
 		if (!keep_unread(h, c->gateway->buffer, (size_t)n))
 			return false;
+		account(h);
 	}
-	log_info("%s: a client sends more than %d bytes ahead while it waits: dropped",
-		 c->listener->address, PIPELINED_MAX_BYTES);
+	if (budget_is_tight(&c->gateway->memory))
+		shed_count(c->gateway, SHED_AHEAD);
+	log_info("%s: a client sends more than %zu bytes ahead while it waits: dropped",
+		 c->listener->address, most);
 	return false;
 }
 
@@ -520,6 +555,7 @@ static void go_on(void *speaker)
 	} else {
 		read_more(h);
 	}
+	account(h);
 }
 
 static void lose_client(void *speaker)

@@ -31,6 +31,7 @@ struct http1 {
 	bool served;		    /* at least one request */
 	struct str unread;	    /* read, but of a later message */
 	size_t unread_start;
+	int64_t held_bytes; /* of memory, as reported to the gateway's budget */
 
 	bool wants_body; /* the handler has asked for it */
 	bool body_has_ended;

@@ -36,6 +36,7 @@ static void on_task(void *owner)
 	struct backend *b = j->backend;
 	spool_free(j->body);
 	str_release(&j->head);
+	budget_hold(&b->gateway->memory, &j->held_bytes, 0);
 	mem_free(j);
 	backend_drop(b);
 }
@@ -132,6 +133,12 @@ void job_finish(struct job *j, enum job_end how, const char *kind)
 }
 
 /* --- before a slot --------------------------------------------------------------------------- */
+
+void job_account(struct job *j)
+{
+	int64_t bytes = (int64_t)(sizeof(*j) + sizeof(*j->request) + j->head.capacity);
+	budget_hold(&job_gateway(j)->memory, &j->held_bytes, bytes);
+}
 
 enum spool_error job_add_body(struct job *j, const char *bytes, size_t len)
 {

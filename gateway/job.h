@@ -49,6 +49,7 @@ struct job {
 	struct ticket ticket;
 
 	struct str head;    /* as it goes to the pod */
+	int64_t held_bytes; /* of memory, without the body, as reported to the gateway's budget */
 	struct spool *body; /* NULL: none */
 	int64_t body_bytes;
 
@@ -71,6 +72,9 @@ struct job {
 
 /* NULL: no memory. */
 struct job *job_new(struct backend *, struct request *, enum ticket_kind);
+
+/* Its head has been written: says what it holds. */
+void job_account(struct job *);
 
 /* A piece of the body. An error: it cannot be kept. */
 enum spool_error job_add_body(struct job *, const char *bytes, size_t len);

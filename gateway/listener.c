@@ -12,6 +12,7 @@
 #include "gateway/clients.h"
 #include "gateway/connection.h"
 #include "gateway/gateway.h"
+#include "gateway/shed.h"
 #include "gateway/stats.h"
 
 enum { ACCEPTS_PER_TURN = 64, BACKLOG_MAX = 4096, ADMIN_CONNECTIONS = 256 };
@@ -43,6 +44,8 @@ static const struct turn_away client_has_enough = {
 	"this client has as many connections as limits.maxConnectionsPerClient allows"};
 static const struct turn_away no_descriptors = {"503 Service Unavailable", "no_descriptors",
 						"the gateway has no descriptors left for clients"};
+static const struct turn_away no_memory = {"503 Service Unavailable", "overloaded",
+					   "the gateway's memory for clients is used up"};
 static const struct turn_away admin_is_full = {"503 Service Unavailable", "too_many_connections",
 					       "too many clients of the admin address"};
 
@@ -72,6 +75,8 @@ static const struct turn_away *objection(const struct listener *l, int fd,
 	/* The kernel hands out the lowest number that is free. */
 	if (fd >= gw->client_descriptors)
 		return &no_descriptors;
+	if (budget_is_spent(&gw->memory))
+		return &no_memory;
 	return NULL;
 }
 
@@ -90,6 +95,8 @@ static void turn_away(struct listener *l, int fd, const struct turn_away *why)
 			   "Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
 			   status, length, body);
 	stats_bad_request(l->gateway, why->reason);
+	if (why == &no_memory && shed_is_due(l->gateway))
+		shed_count(l->gateway, SHED_CONNECTION);
 	/* Behind TLS it could be told only after a handshake, which is what there is too much of. */
 	if (!l->tls && send(fd, answer, (size_t)len, MSG_NOSIGNAL) > 0)
 		shutdown(fd, SHUT_WR);

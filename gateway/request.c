@@ -13,6 +13,7 @@
 #include "gateway/rate_floor.h"
 #include "gateway/reply.h"
 #include "gateway/router.h"
+#include "gateway/shed.h"
 
 static int64_t now_of(const struct request *r)
 {
@@ -237,6 +238,16 @@ static void drop_job(struct request *r)
 		job_leave(j);
 }
 
+static void shed(struct request *r)
+{
+	int64_t wait_us = service_expected_wait_us(backend_service(r->backend), now_of(r));
+	shed_count(r->gateway, SHED_REQUEST);
+	r->outcome = OUTCOME_REFUSED;
+	answer_problem(r, 503, "overloaded",
+		       "clients hold as much of the gateway's memory as limits.memory allows",
+		       wait_us > 0 ? wait_us : US_PER_S);
+}
+
 /* Asks for a place in the queue before the body is read. */
 static bool admit(struct request *r, const struct route *route, const struct http_head *head)
 {
@@ -256,6 +267,7 @@ static bool admit(struct request *r, const struct route *route, const struct htt
 	struct http_head upgradeless = *head;
 	upgradeless.wants_upgrade = j->wants_upgrade;
 	forward_request_head(&j->head, &upgradeless, route, r->exchange, r->id);
+	job_account(j);
 	return true;
 }
 
@@ -283,6 +295,10 @@ static void begin(struct exchange *x, const struct http_head *head)
 		refuse_body(r);
 		return;
 	}
+	if (shed_is_due(gw)) {
+		shed(r);
+		return;
+	}
 	if (!admit(r, &route, head))
 		return;
 	const struct service_config *c = r->backend->config;
@@ -296,6 +312,17 @@ static void begin(struct exchange *x, const struct http_head *head)
 }
 
 /* --- read the body --------------------------------------------------------------------------- */
+
+static void refuse_to_keep(struct request *r, enum spool_error error)
+{
+	bool is_overload = error == SPOOL_NO_BUDGET;
+	log_write(is_overload ? LOG_INFO : LOG_ERROR, "%s: cannot keep a request's body: %s",
+		  r->backend->name, spool_error_text(error));
+	drop_job(r);
+	r->outcome = OUTCOME_REFUSED;
+	answer_problem(r, 503, is_overload ? "overloaded" : "spool", spool_error_text(error),
+		       US_PER_S);
+}
 
 static void on_body(struct exchange *x, const char *bytes, size_t len)
 {
@@ -312,13 +339,8 @@ static void on_body(struct exchange *x, const char *bytes, size_t len)
 		return;
 	}
 	enum spool_error error = job_add_body(r->job, bytes, len);
-	if (!error)
-		return;
-	log_error("%s: cannot keep a request's body: %s", r->backend->name,
-		  spool_error_text(error));
-	drop_job(r);
-	r->outcome = OUTCOME_REFUSED;
-	answer_problem(r, 503, "spool", spool_error_text(error), US_PER_S);
+	if (error)
+		refuse_to_keep(r, error);
 }
 
 /* --- queue ----------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
-/* What bounds clients: the count of an address's connections, and the floor under rates. */
+/* What bounds clients: the count of an address's connections, the floor under rates, and the
+ * budget of memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/clients.h"
@@ -153,6 +155,35 @@ static void no_floor_is_never_due(void **state)
 	assert_true(rate_floor_bytes(INT64_C(1) << 30, 86400 * S) > INT64_C(1) << 40);
 }
 
+/* --- memory ---------------------------------------------------------------------------------- */
+
+static void a_budget_has_two_marks(void **state)
+{
+	(void)state;
+	struct budget b = {.limit_bytes = 1000};
+	int64_t one = 0, other = 0;
+	budget_hold(&b, &one, 500);
+	budget_hold(&b, &other, 399);
+	assert_false(budget_is_tight(&b));
+	budget_hold(&b, &other, 400);
+	assert_true(budget_is_tight(&b));
+	assert_false(budget_is_spent(&b));
+	budget_hold(&b, &one, 600);
+	assert_true(budget_is_spent(&b));
+	b.limit_bytes = 2000; /* a reload */
+	assert_false(budget_is_tight(&b));
+	budget_hold(&b, &one, 0);
+	budget_hold(&b, &other, 0);
+	assert_int_equal(b.used_bytes, 0);
+}
+
+static void the_machine_has_some_memory(void **state)
+{
+	(void)state;
+	assert_true(budget_machine_bytes() > 16 << 20);
+	assert_true(budget_machine_bytes() < INT64_MAX / 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +194,8 @@ int main(void)
 		cmocka_unit_test(a_fast_start_is_no_credit),
 		cmocka_unit_test(a_late_look_asks_for_one_window),
 		cmocka_unit_test(no_floor_is_never_due),
+		cmocka_unit_test(a_budget_has_two_marks),
+		cmocka_unit_test(the_machine_has_some_memory),
 	};
 	return cmocka_run_group_tests_name("bounds", tests, NULL, NULL);
 }

@@ -114,6 +114,8 @@ static const struct row type_faults[] = {
 	{TOP("'drainTimeout': '99999999999999999999999999h'"),
 	 "drainTimeout: must be a duration from 0s to 24h, not \"99999999999999999999999999h\""},
 	{TOP("'drainTimeout': true"), "drainTimeout: must be a duration from 0s to 24h, not true"},
+	{TOP("'limits': {'memory': '1MiB'}"),
+	 "limits.memory: must be at least 4MiB (or 0: a half of what there is)"},
 	{TOP("'limits': {'maxHeaderBytes': '64KB'}"),
 	 "limits.maxHeaderBytes: must be a size from 1KiB to 1MiB, not \"64KB\"" SIZE_HELP},
 	{TOP("'limits': {'maxHeaderBytes': '0.3KiB'}"),

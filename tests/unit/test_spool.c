@@ -26,6 +26,7 @@ struct world {
 	struct loop *loop;
 	struct worker *worker;
 	struct spool_space space;
+	struct budget budget;
 	struct spool *spool;
 	struct timer patience;
 	uint64_t random;
@@ -146,7 +147,14 @@ static int set_up(void **state)
 	w->loop = loop_new();
 	w->worker = worker_new(w->loop);
 	w->random = 7;
-	w->space = (struct spool_space){w->worker, "/tmp", 64 * MIB, 64 * MIB, 0, 0};
+	w->budget = (struct budget){.limit_bytes = 256 * MIB};
+	w->space = (struct spool_space){
+		.worker = w->worker,
+		.budget = &w->budget,
+		.directory = "/tmp",
+		.memory_limit_bytes = 64 * MIB,
+		.disk_limit_bytes = 64 * MIB,
+	};
 	*state = w;
 	return !w->worker || !timer_init(&w->patience, w->loop, on_no_patience, w);
 }
@@ -160,6 +168,7 @@ static int tear_down(void **state)
 	settle(w); /* what the first one's `done` submitted */
 	assert_int_equal(w->space.memory_bytes, 0);
 	assert_int_equal(w->space.disk_bytes, 0);
+	assert_int_equal(w->budget.used_bytes, 0);
 	timer_release(&w->patience);
 	worker_free(w->worker);
 	loop_free(w->loop);
@@ -313,6 +322,26 @@ static void the_disk_has_a_limit_over_all(void **state)
 	assert_true(w->written >= MIB - 64 * KIB);
 }
 
+/* Tight: what would have stayed in memory goes to the disk, and in small pieces. Spent: nothing more
+ * is taken, as the disk has not followed. */
+static void a_budget_bounds_what_the_disk_has_not_taken(void **state)
+{
+	struct world *w = *state;
+	int64_t others = 0;
+	budget_hold(&w->budget, &others, w->budget.limit_bytes * 95 / 100);
+	open_spool(w, 64 * MIB, 64 * MIB);
+	assert_int_equal(write_some(w, 70 * KIB), SPOOL_OK); /* what its reader has at hand */
+	assert_int_equal(write_some(w, 20 * KIB), SPOOL_OK);
+	assert_true(spool_is_on_disk(w->spool));
+	settle(w);
+	assert_true(w->space.disk_bytes > 0);
+	budget_hold(&w->budget, &others, w->budget.limit_bytes);
+	assert_int_equal(write_some(w, 1), SPOOL_NO_BUDGET);
+	assert_string_not_equal(spool_error_text(SPOOL_NO_BUDGET), "");
+	close_spool(w);
+	budget_hold(&w->budget, &others, 0);
+}
+
 /* --- a disk that refuses ---------------------------------------------------------------------- */
 
 static void without_its_directory_it_fails(void **state)
@@ -436,6 +465,7 @@ int main(void)
 		TEST(over_its_limit_it_fails_and_stays_so),
 		TEST(what_is_consumed_makes_room),
 		TEST(the_disk_has_a_limit_over_all),
+		TEST(a_budget_bounds_what_the_disk_has_not_taken),
 		TEST(without_its_directory_it_fails),
 		TEST(a_full_disk_fails_it),
 		TEST(freed_while_the_disk_is_busy),
