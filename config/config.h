@@ -167,7 +167,7 @@ struct server_tls_config {
 struct listener_config {
 	char *address;
 	struct net_address parsed;
-	char *service; /* the one it serves; NULL: by host */
+	char *service;		 /* the one it serves; NULL: by host */
 	int64_t max_connections; /* 0: as many as limits.maxConnections */
 	bool http2;
 	bool half_close; /* a client that closes its sending side still wants its answer */
@@ -178,7 +178,7 @@ struct limits_config {
 	int64_t max_connections;
 	int64_t max_connections_per_client; /* 0: half of them, but for loopback */
 	int64_t max_header_bytes, max_headers, max_target_bytes;
-	int64_t http2_streams;			      /* of a connection at once */
+	int64_t http2_streams;	   /* of a connection at once */
 	int64_t header_timeout_us; /* for a head to arrive */
 	int64_t keep_alive_us;	   /* of an idle client connection */
 	int64_t send_timeout_us;   /* in each such window a client takes something of its answer, */

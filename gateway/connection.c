@@ -271,32 +271,40 @@ static void on_task(void *owner)
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
-static void end_if_idle(struct connection *c)
+static bool has_said_nothing(struct connection *c)
 {
-	if (c->listener->is_admin)
-		return;
+	return c->state == CONNECTION_SHAKING_HANDS ||
+	       (c->state == CONNECTION_SNIFFING && stream_is_silent(&c->stream));
+}
+
+static void drain(struct connection *c)
+{
 	if (c->state == CONNECTION_OPEN)
 		c->protocol->drain(c->speaker);
-	else if (c->state == CONNECTION_SHAKING_HANDS ||
-		 (c->state == CONNECTION_SNIFFING && stream_is_silent(&c->stream)))
+	else if (has_said_nothing(c))
 		connection_die(c);
 }
 
 void connections_drain(struct gateway *gw)
 {
 	LIST_EACH(c, &gw->connections, struct connection, link)
-		end_if_idle(c);
+		if (!c->listener->is_admin)
+			drain(c);
 }
 
 int connections_end_idle(struct gateway *gw, int most)
 {
 	int ended = 0;
 	LIST_EACH(c, &gw->connections, struct connection, link) {
-		bool was_dead = c->state == CONNECTION_DEAD;
+		bool is_open = c->state == CONNECTION_OPEN;
 		if (ended == most)
 			break;
-		end_if_idle(c);
-		ended += !was_dead && c->state == CONNECTION_DEAD;
+		if (c->listener->is_admin)
+			continue;
+		if (is_open ? c->protocol->is_idle(c->speaker) : has_said_nothing(c)) {
+			drain(c);
+			ended++;
+		}
 	}
 	return ended;
 }

@@ -46,12 +46,13 @@ struct protocol {
 	void (*readable)(void *);	    /* there may be bytes, or the client's end */
 	bool (*wants_bytes)(const void *);  /* asked before each read */
 	void (*take)(void *, const char *bytes, size_t len);
-	void (*peer_ended)(void *); /* its end has been read, behind its last byte */
-	void (*writable)(void *);   /* there may be room to write */
-	void (*timed_out)(void *);  /* connection.timer */
-	void (*go_on)(void *);	    /* at the end of a turn, after connection_defer */
-	void (*lose)(void *);	    /* the client is gone, or has to go: now */
-	void (*drain)(void *);	    /* ends when nothing is under way any more */
+	void (*peer_ended)(void *);    /* its end has been read, behind its last byte */
+	void (*writable)(void *);      /* there may be room to write */
+	void (*timed_out)(void *);     /* connection.timer */
+	void (*go_on)(void *);	       /* at the end of a turn, after connection_defer */
+	void (*lose)(void *);	       /* the client is gone, or has to go: now */
+	bool (*is_idle)(const void *); /* nothing is under way, nor has come in part */
+	void (*drain)(void *);	       /* ends when nothing is under way any more */
 	void (*free)(void *);
 };
 

@@ -53,16 +53,14 @@ static int64_t moved_bytes(const struct http1 *h)
 static void begin_floor(struct http1 *h)
 {
 	const struct limits_config *limits = &gateway_of(h)->config->limits;
-	int64_t now_us = loop_now_us(gateway_of(h)->loop), window_us = limits->send_timeout_us;
-	int64_t least = rate_floor_bytes(limits->min_send_rate, window_us);
+	int64_t now_us = loop_now_us(gateway_of(h)->loop);
 	if (h->state == HTTP1_BODY) {
 		h->body_deadline_us = now_us + h->body_limits.timeout_us;
-		least = h->body_limits.least_bytes;
-		window_us = h->body_limits.window_us;
-	} else if (!least) {
-		least = 1; /* a client that takes nothing at all */
+		rate_floor_begin(&h->floor, h->body_limits.least_bytes, h->body_limits.window_us,
+				 moved_bytes(h), now_us);
+	} else {
+		rate_floor_begin_sending(&h->floor, limits, moved_bytes(h), now_us);
 	}
-	rate_floor_begin(&h->floor, least, window_us, moved_bytes(h), now_us);
 }
 
 static int64_t until_next_look_us(const struct http1 *h)
@@ -563,10 +561,16 @@ static void lose_client(void *speaker)
 	lose(speaker, END_CLIENT_LEFT);
 }
 
+static bool is_idle(const void *speaker)
+{
+	const struct http1 *h = speaker;
+	return h->state == HTTP1_IDLE && !has_unread(h) && stream_is_silent(&h->connection->stream);
+}
+
 static void drain(void *speaker)
 {
 	struct http1 *h = speaker;
-	if (h->state == HTTP1_IDLE && !has_unread(h) && stream_is_silent(&h->connection->stream))
+	if (is_idle(h))
 		die(h);
 }
 
@@ -580,6 +584,7 @@ const struct protocol http1 = {
 	.timed_out = timed_out,
 	.go_on = go_on,
 	.lose = lose_client,
+	.is_idle = is_idle,
 	.drain = drain,
 	.free = free_speaker,
 };

@@ -12,10 +12,8 @@
 enum {
 	WINDOW_BYTES = 256 << 10, /* of a request's body, ahead of what its handler has taken */
 	BATCH_BYTES = 32 << 10,	  /* frames are joined to writes of about this size */
+	SESSION_BYTES = 16 << 10, /* of memory: tables of headers, and a head that comes */
 };
-
-/* How long a client may take no byte at all of what waits for it. */
-static const int64_t STALL_US = 120 * US_PER_S;
 
 static struct gateway *gateway_of(const struct http2 *h)
 {
@@ -34,7 +32,20 @@ static void free_speaker(void *speaker)
 	struct http2 *h = speaker;
 	h2_free(h->h2);
 	str_release(&h->out);
+	budget_hold(&gateway_of(h)->memory, &h->held_bytes, 0);
 	mem_free(h);
+}
+
+static void account(struct http2 *h)
+{
+	size_t bytes = sizeof(*h) + sizeof(*h->connection) + SESSION_BYTES + h->out.capacity;
+	budget_hold(&gateway_of(h)->memory, &h->held_bytes, (int64_t)bytes);
+}
+
+/* A number that grows while the kernel gets rid of what it was given. */
+static int64_t taken_bytes(const struct http2 *h)
+{
+	return -net_unsent_bytes(h->connection->stream.io.fd);
 }
 
 static int64_t time_allowed_us(const struct http2 *h)
@@ -48,7 +59,7 @@ static int64_t time_allowed_us(const struct http2 *h)
 	case WAIT_HEAD:
 		return limits->header_timeout_us;
 	case WAIT_ROOM:
-		return STALL_US;
+		return limits->send_timeout_us;
 	case WAIT_NOTHING:
 		break;
 	}
@@ -60,6 +71,9 @@ static void wait_for(struct http2 *h, enum http2_wait wait)
 	if (h->wait == wait)
 		return; /* a client that only keeps busy gets no more time for it */
 	h->wait = wait;
+	if (wait == WAIT_ROOM)
+		rate_floor_begin_sending(&h->floor, &gateway_of(h)->config->limits, taken_bytes(h),
+					 loop_now_us(gateway_of(h)->loop));
 	connection_time_out_in(h->connection, time_allowed_us(h));
 }
 
@@ -84,16 +98,17 @@ static void *open_speaker(struct connection *c)
 		return NULL;
 	}
 	wait_for(h, WAIT_REQUEST);
+	account(h);
 	return h;
 }
 
-static void lose_streams(struct http2 *h)
+static void lose_streams(struct http2 *h, enum exchange_end why)
 {
 	h->is_closed = true;
 	LIST_EACH(s, &h->streams, struct http2_stream, link)
-		http2_stream_lose(s);
+		http2_stream_lose(s, why);
 	LIST_EACH(t, &h->sent, struct http2_stream, link)
-		http2_stream_lose(t);
+		http2_stream_lose(t, why);
 }
 
 static void lose(void *speaker)
@@ -101,14 +116,14 @@ static void lose(void *speaker)
 	struct http2 *h = speaker;
 	if (h->is_closed)
 		return;
-	lose_streams(h);
+	lose_streams(h, END_CLIENT_LEFT);
 	connection_die(h->connection);
 }
 
 /* All has been said, or the client must not say more. */
 static void close_gently(struct http2 *h)
 {
-	lose_streams(h);
+	lose_streams(h, END_CLIENT_LEFT);
 	connection_linger(h->connection);
 }
 
@@ -204,6 +219,7 @@ static void readable(void *speaker)
 static void writable(void *speaker)
 {
 	flush(speaker);
+	account(speaker);
 }
 
 static void go_on(void *speaker)
@@ -214,6 +230,7 @@ static void go_on(void *speaker)
 	LIST_EACH(t, &h->sent, struct http2_stream, link)
 		http2_stream_end_broken(t);
 	flush(h);
+	account(h);
 	if (h->connection->may_have_more)
 		connection_read(h->connection);
 }
@@ -222,7 +239,13 @@ static void timed_out(void *speaker)
 {
 	struct http2 *h = speaker;
 	if (h->wait == WAIT_ROOM) {
-		lose(h);
+		int64_t now_us = loop_now_us(gateway_of(h)->loop);
+		if (rate_floor_is_met(&h->floor, taken_bytes(h), now_us)) {
+			connection_time_out_in(h->connection, time_allowed_us(h));
+			return;
+		}
+		lose_streams(h, END_TOO_SLOW);
+		connection_die(h->connection);
 		return;
 	}
 	if (h->wait == WAIT_HEAD)
@@ -231,6 +254,12 @@ static void timed_out(void *speaker)
 	flush(h);
 	if (!h->is_closed)
 		close_gently(h);
+}
+
+static bool is_idle(const void *speaker)
+{
+	const struct http2 *h = speaker;
+	return !h->is_closed && is_empty(h) && !h2_is_in_head(h->h2);
 }
 
 static void drain(void *speaker)
@@ -250,6 +279,7 @@ const struct protocol http2 = {
 	.timed_out = timed_out,
 	.go_on = go_on,
 	.lose = lose,
+	.is_idle = is_idle,
 	.drain = drain,
 	.free = free_speaker,
 };

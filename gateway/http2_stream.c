@@ -10,10 +10,10 @@
 #include "gateway/reply.h"
 #include "gateway/stats.h"
 
-/* How long a client may take no byte at all of an answer that waits for it. */
-static const int64_t STALL_US = 120 * US_PER_S;
-
 enum { PIECES = 16, HEADERS_MAX = 520 };
+
+/* Of memory, in the library. */
+enum { STREAM_BYTES = 1 << 10 };
 
 static const struct spool_limits default_spool = {1 << 20, 64 << 20};
 
@@ -32,9 +32,9 @@ static void go_on_later(struct http2_stream *s)
 	connection_defer(s->speaker->connection);
 }
 
-static void time_out_in(struct http2_stream *s, int64_t us)
+static int64_t now_of(const struct http2_stream *s)
 {
-	timer_set(&s->timer, loop_now_us(gateway_of(s)->loop) + us);
+	return loop_now_us(gateway_of(s)->loop);
 }
 
 static bool handler_listens(const struct http2_stream *s)
@@ -49,6 +49,7 @@ static void stream_free(struct http2_stream *s)
 	list_remove(&s->link);
 	timer_release(&s->timer);
 	spool_free(s->out);
+	budget_hold(&gateway_of(s)->memory, &s->held_bytes, 0);
 	mem_free(s);
 }
 
@@ -88,9 +89,9 @@ void http2_stream_deliver(struct http2_stream *s)
 	stream_free(s);
 }
 
-void http2_stream_lose(struct http2_stream *s)
+void http2_stream_lose(struct http2_stream *s, enum exchange_end why)
 {
-	tell_left(s, END_CLIENT_LEFT);
+	tell_left(s, why);
 	stream_free(s);
 }
 
@@ -121,13 +122,40 @@ static void reject(struct http2_stream *s, int status, const char *reason, const
 			&(struct problem){.status = status, .reason = reason, .detail = detail});
 }
 
+/* --- how fast -------------------------------------------------------------------------------- */
+
+static bool is_uploading(const struct http2_stream *s)
+{
+	return !s->body_has_ended && s->progress == ANSWER_NONE;
+}
+
+/* Of the body what has come, else of the answer what has been handed out: it only grows. */
+static int64_t moved_bytes(const struct http2_stream *s)
+{
+	return is_uploading(s) ? s->exchange.bytes_in : s->out ? -spool_length(s->out) : 0;
+}
+
+static void look_again(struct http2_stream *s)
+{
+	int64_t at_us = rate_floor_due_us(&s->floor);
+	if (is_uploading(s) && s->body_deadline_us < at_us)
+		at_us = s->body_deadline_us;
+	timer_set(&s->timer, at_us);
+}
+
 static void on_timer(void *owner)
 {
 	struct http2_stream *s = owner;
-	if (s->body_has_ended || s->progress != ANSWER_NONE)
-		break_off(s, END_TOO_SLOW);
-	else
+	bool is_fast = rate_floor_is_met(&s->floor, moved_bytes(s), now_of(s));
+	if (is_uploading(s) && now_of(s) >= s->body_deadline_us)
 		reject(s, 408, "body_timeout", "the request's body took too long to arrive");
+	else if (is_fast)
+		look_again(s);
+	else if (is_uploading(s))
+		reject(s, 408, "body_too_slow",
+		       "the request's body came more slowly than body.minRate");
+	else
+		break_off(s, END_TOO_SLOW);
 }
 
 /* --- what comes ------------------------------------------------------------------------------ */
@@ -150,6 +178,9 @@ static void read_head(struct http2_stream *s, const struct h2_head *in)
 	const char *fault = http2_head_init(&h, in);
 	if (fault)
 		reject(s, 400, "bad_request", fault);
+	else if (h.head.target.len > gateway_http_limits(gateway_of(s)).target_bytes)
+		reject(s, 414, "target_too_long",
+		       "the request target is longer than limits.maxTargetBytes");
 	else
 		begin_exchange(s, &h.head);
 	http2_head_release(&h);
@@ -170,7 +201,8 @@ static void *on_head(void *owner, int32_t id, const struct h2_head *head)
 	s->speaker = h;
 	s->id = id;
 	s->body_has_ended = !head->has_body;
-	s->spool_limits = default_spool;
+	s->body_limits.spool = default_spool;
+	budget_hold(&gw->memory, &s->held_bytes, (int64_t)sizeof(*s) + STREAM_BYTES);
 	s->exchange.ops = &http2_exchange_ops;
 	s->exchange.gateway = gw;
 	s->exchange.peer = &h->connection->peer;
@@ -231,8 +263,6 @@ static size_t on_fill(void *owner, char *bytes, size_t size, bool *is_last)
 	}
 	if (done)
 		spool_consume(s->out, done);
-	if (done && s->progress == ANSWER_ENDED)
-		time_out_in(s, STALL_US);
 	*is_last = s->progress == ANSWER_ENDED && !has_output(s) && !s->is_broken;
 	return done;
 }
@@ -263,10 +293,13 @@ static void read_body(struct exchange *x, struct body_limits limits)
 {
 	struct http2_stream *s = stream_of(x);
 	s->wants_body = true;
-	s->spool_limits = limits.spool;
+	s->body_limits = limits;
 	if (s->body_has_ended)
 		return;
-	time_out_in(s, limits.timeout_us);
+	s->body_deadline_us = now_of(s) + limits.timeout_us;
+	rate_floor_begin(&s->floor, limits.least_bytes, limits.window_us, moved_bytes(s),
+			 now_of(s));
+	look_again(s);
 	if (s->expects_continue && !h2_inform(s->speaker->h2, s->id, 100))
 		break_off(s, END_CLIENT_LEFT);
 	go_on_later(s);
@@ -312,7 +345,7 @@ static void write_body(struct exchange *x, const char *bytes, size_t len)
 		return;
 	x->bytes_out += (int64_t)len;
 	if (!s->out)
-		s->out = spool_new(&gateway_of(s)->spool, s->spool_limits, on_spool, s);
+		s->out = spool_new(&gateway_of(s)->spool, s->body_limits.spool, on_spool, s);
 	if (!s->out || spool_write(s->out, bytes, len)) {
 		break_off(s, END_TOO_SLOW);
 		return;
@@ -325,8 +358,11 @@ static void end(struct exchange *x)
 {
 	struct http2_stream *s = stream_of(x);
 	s->progress = ANSWER_ENDED;
-	if (!s->is_sent)
-		time_out_in(s, STALL_US);
+	if (!s->is_sent) {
+		rate_floor_begin_sending(&s->floor, &gateway_of(s)->config->limits, moved_bytes(s),
+					 now_of(s));
+		look_again(s);
+	}
 	h2_resume(s->speaker->h2, s->id);
 	go_on_later(s);
 }

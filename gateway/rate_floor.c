@@ -21,6 +21,13 @@ void rate_floor_begin(struct rate_floor *f, int64_t least_bytes, int64_t window_
 	};
 }
 
+void rate_floor_begin_sending(struct rate_floor *f, const struct limits_config *limits,
+			      int64_t total_bytes, int64_t now_us)
+{
+	int64_t least = rate_floor_bytes(limits->min_send_rate, limits->send_timeout_us);
+	rate_floor_begin(f, least ? least : 1, limits->send_timeout_us, total_bytes, now_us);
+}
+
 int64_t rate_floor_due_us(const struct rate_floor *f)
 {
 	return f->least_bytes ? f->start_us + f->window_us : INT64_MAX;

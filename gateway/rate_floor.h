@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/config.h"
+
 struct rate_floor {
 	int64_t least_bytes; /* in a window; 0: there is no floor */
 	int64_t window_us;
@@ -22,6 +24,10 @@ int64_t rate_floor_bytes(int64_t bytes_per_second, int64_t window_us);
 
 void rate_floor_begin(struct rate_floor *, int64_t least_bytes, int64_t window_us,
 		      int64_t total_bytes, int64_t now_us);
+
+/* Under what a client takes of an answer: it must take something, even if no rate is asked for. */
+void rate_floor_begin_sending(struct rate_floor *, const struct limits_config *,
+			      int64_t total_bytes, int64_t now_us);
 
 /* When to look again; INT64_MAX: never. */
 int64_t rate_floor_due_us(const struct rate_floor *);
