@@ -174,28 +174,6 @@ static void claim_all(struct check *c)
 	map_release(&pods);
 }
 
-static void check_addresses(struct check *c)
-{
-	struct map seen;
-	map_init(&seen);
-	if (c->config->admin.address && net_port(&c->config->admin.parsed) != 0)
-		map_put(&seen, c->config->admin.address, "admin.address has it");
-	for (size_t i = 0; i < c->config->listener_count; i++) {
-		const struct listener_config *l = &c->config->listeners[i];
-		if (!l->address || net_port(&l->parsed) == 0)
-			continue;
-		const char *taken = map_get(&seen, l->address);
-		if (taken)
-			fault_at_text(
-				c->faults,
-				PLACE_KEY(PLACE_ITEM(PLACE_KEY(NULL, "listeners"), i), "address"),
-				l->address, taken);
-		else
-			map_put(&seen, l->address, "another listener has it");
-	}
-	map_release(&seen);
-}
-
 static void unknown_service(struct check *c, size_t listener)
 {
 	const char *name = c->config->listeners[listener].service;
@@ -321,7 +299,7 @@ void check_config(const struct config *config, struct str *faults)
 	map_init(&c.services);
 	c.named = mem_must_zalloc(config->service_count * sizeof(*c.named));
 	claim_all(&c);
-	check_addresses(&c);
+	check_addresses(config, faults);
 	if (check_names(&c) && config->listener_count && config->service_count) {
 		check_every_host(&c);
 		check_reach(&c);

@@ -37,6 +37,9 @@ void check_service(const struct service_config *, const struct json *, const str
 		   struct str *faults);
 void check_config(const struct config *, struct str *faults);
 
+/* addresses.c: what check_config finds wrong with listeners' and static pods' addresses. */
+void check_addresses(const struct config *, struct str *faults);
+
 /* patterns.c: what is wrong with a path to match, or NULL. */
 const char *pattern_fault(const char *path);
 

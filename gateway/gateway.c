@@ -72,6 +72,15 @@ static void log_lines(enum log_level level, const char *prefix, const struct str
 	}
 }
 
+static void warn_of_surroundings(const struct config *c)
+{
+	struct str lines;
+	str_init(&lines);
+	config_warnings(c, &lines);
+	log_lines(LOG_WARN, "", &lines);
+	str_release(&lines);
+}
+
 static void apply_log(const struct config *c)
 {
 	static const char *const names[] = {"debug", "info", "warn", "error"};
@@ -356,6 +365,7 @@ int gateway_run(const char *path)
 	divide_descriptors(gw);
 	apply_log(gw->config);
 	log_start();
+	warn_of_surroundings(gw->config);
 	if (!start(gw)) {
 		log_error("slotgate could not start");
 		log_stop();

@@ -13,7 +13,8 @@ static const char usage[] =
 	"slotgate: a gateway that gives each GPU pod exactly as many requests as it has slots\n"
 	"\n"
 	"  slotgate serve -c FILE   serve what the configuration says\n"
-	"  slotgate check -c FILE   check a configuration: a line for each fault\n"
+	"  slotgate check -c FILE   check a configuration: a line for each fault, and for\n"
+	"                           what is missing on this machine\n"
 	"  slotgate help            this text\n"
 	"  slotgate help options    every option of the configuration, as Markdown\n"
 	"  slotgate help metrics    every metric, as Markdown\n"
@@ -29,12 +30,27 @@ static int fail(const char *message, const char *word)
 	return USAGE_ERROR;
 }
 
+static void warn_of(const struct config *c)
+{
+	struct str lines;
+	str_init(&lines);
+	config_warnings(c, &lines);
+	for (const char *at = lines.len ? lines.at : ""; *at;) {
+		size_t n = strcspn(at, "\n");
+		fprintf(stderr, "warning: %.*s\n", (int)n, at);
+		at += n + (at[n] == '\n');
+	}
+	str_release(&lines);
+}
+
 static int check(const char *path)
 {
 	struct str faults;
 	str_init(&faults);
 	struct config *c = config_load(path, &faults);
-	if (!c)
+	if (c)
+		warn_of(c);
+	else
 		fputs(faults.at, stderr);
 	str_release(&faults);
 	config_drop(c);

@@ -40,6 +40,64 @@ def test_each_fault_has_its_path_and_the_nearest_name(check):
     assert len(result.stderr.splitlines()) == 2
 
 
+def with_listeners(*addresses, admin="127.0.0.1:9090", pod="127.0.0.1:7860"):
+    settings = config([{"name": "sd", "pods": {"static": [pod]}}],
+                      [{"address": address} for address in addresses])
+    return {**settings, "admin": {"address": admin}}
+
+
+@pytest.mark.parametrize("settings, path, says", [
+    (with_listeners("0.0.0.0:8080", "127.0.0.1:8080"), "listeners[1].address", "0.0.0.0:8080"),
+    (with_listeners("127.0.0.1:8080", ":8080"), "listeners[1].address", "127.0.0.1:8080"),
+    (with_listeners("[::]:8080", "10.0.0.1:8080"), "listeners[1].address", "[::]:8080"),
+    (with_listeners("0.0.0.0:9090"), "listeners[0].address", "admin.address"),
+    (with_listeners("127.0.0.1:8080", pod="127.0.0.1:8080"), "services[0].pods.static[0]", "own"),
+    (with_listeners("0.0.0.0:8080", pod="127.0.0.1:8080"), "services[0].pods.static[0]", "own"),
+    (with_listeners("[::]:8080", pod="[::1]:8080"), "services[0].pods.static[0]", "own"),
+    (with_listeners("127.0.0.1:80", pod="127.0.0.1:9090"), "services[0].pods.static[0]", "admin"),
+])
+def test_addresses_that_cannot_all_be_had_are_told(check, settings, path, says):
+    result = check(settings)
+    assert result.returncode == 1 and len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith(path + ": ") and says in result.stderr
+
+
+@pytest.mark.parametrize("settings", [
+    with_listeners("10.0.0.1:8080", "10.0.0.2:8080"), with_listeners("[::1]:8080", "0.0.0.0:8080"),
+    with_listeners("0.0.0.0:8080", pod="10.0.0.9:8080"), with_listeners(":0", ":0"),
+])
+def test_addresses_that_only_look_alike_are_no_fault(check, settings):
+    result = check(settings)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def with_process(command, **options):
+    return config([{"name": "sd", "autoscaling": {"maxScale": 1},
+                    "pods": {"process": {"command": command, **options}}}])
+
+
+def test_what_this_machine_lacks_is_a_warning(check, tmp_path):
+    settings = {**with_process(["/opt/none/webui.sh", "{port}"], directory="/nonexistent"),
+                "spoolDirectory": "/nonexistent/spool",
+                "log": {"access": "/nonexistent/access.log"}}
+    result = check(settings)
+    lines = result.stderr.splitlines()
+    assert result.returncode == 0 and all(line.startswith("warning: ") for line in lines)
+    assert [line.split(": ")[1] for line in lines] == [
+        "spoolDirectory", "log.access", "services[0].pods.process.directory",
+        "services[0].pods.process.command"]
+
+
+@pytest.mark.parametrize("command, there", [
+    ("sh", True), ("/bin/sh", True), ("no-such-program", False), ("/etc/passwd", False),
+    ("/etc", False), ("/opt/gpu-{index}/run", True),
+])
+def test_a_program_is_looked_for_as_it_will_be(check, command, there):
+    result = check(with_process([command, "{port}"]))
+    assert result.returncode == 0
+    assert (result.stderr == "") is there, result.stderr
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"listeners": []}', "\0"])
 def test_what_is_no_config_is_told(check, text):
     result = check(text)

@@ -1,0 +1,74 @@
+/* Addresses that cannot all be had: listeners that clash, and pods that are slotgate itself. */
+#include <string.h>
+
+#include "config/parts.h"
+
+static bool is_listener_of_all(const struct net_address *listener, const struct net_address *a)
+{
+	bool takes_both = listener->sa.ss_family == AF_INET6; /* IPv4 too */
+	return net_is_any(listener) && net_port(listener) == net_port(a) &&
+	       (takes_both || listener->sa.ss_family == a->sa.ss_family);
+}
+
+static bool clash(const struct net_address *one, const struct net_address *other)
+{
+	return net_is_same(one, other) || is_listener_of_all(one, other) ||
+	       is_listener_of_all(other, one);
+}
+
+/* A pod at some other address of this machine is not seen to be one. */
+static bool reaches(const struct net_address *pod, const struct net_address *listener)
+{
+	return net_is_same(pod, listener) ||
+	       (is_listener_of_all(listener, pod) && net_is_loopback(pod));
+}
+
+/* Port 0 is any free one. */
+static bool is_fixed(const struct listener_config *l)
+{
+	return l->address && net_port(&l->parsed) != 0;
+}
+
+static void check_clash(const struct listener_config *l, size_t index,
+			const struct listener_config *other, const char *name, struct str *faults)
+{
+	const struct place *at =
+		PLACE_KEY(PLACE_ITEM(PLACE_KEY(NULL, "listeners"), index), "address");
+	if (!is_fixed(other) || !clash(&l->parsed, &other->parsed))
+		return;
+	if (net_is_same(&l->parsed, &other->parsed))
+		fault_at(faults, at, "\"%s\": %s has it", l->address, name);
+	else
+		fault_at(faults, at,
+			 "\"%s\": %s has \"%s\", and one of the two includes the other: give one "
+			 "another port",
+			 l->address, name, other->address);
+}
+
+static void check_pods(const struct service_config *s, const struct place *at,
+		       const struct listener_config *l, const char *name, struct str *faults)
+{
+	for (size_t i = 0; i < s->static_pods.count && is_fixed(l); i++)
+		if (reaches(&s->static_pods.parsed[i], &l->parsed))
+			fault_at(faults, PLACE_ITEM(PLACE_KEY(at, "pods.static"), i),
+				 "\"%s\" is slotgate's own address (%s): name the pod's",
+				 s->static_pods.addresses[i], name);
+}
+
+void check_addresses(const struct config *c, struct str *faults)
+{
+	for (size_t i = 0; i < c->listener_count; i++) {
+		const struct listener_config *l = &c->listeners[i];
+		if (!is_fixed(l))
+			continue;
+		check_clash(l, i, &c->admin, "admin.address", faults);
+		for (size_t k = 0; k < i; k++)
+			check_clash(l, i, &c->listeners[k], "another listener", faults);
+	}
+	for (size_t i = 0; i < c->service_count; i++) {
+		const struct place *at = PLACE_ITEM(PLACE_KEY(NULL, "services"), i);
+		check_pods(&c->services[i], at, &c->admin, "admin.address", faults);
+		for (size_t k = 0; k < c->listener_count; k++)
+			check_pods(&c->services[i], at, &c->listeners[k], "a listener", faults);
+	}
+}

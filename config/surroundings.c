@@ -1,0 +1,90 @@
+/* What a good configuration does not find on this machine. It may be elsewhere, or come later: these
+ * are warnings, not faults. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/parts.h"
+
+static bool is_directory(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static bool is_program(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+/* As execvp looks for it. */
+static bool is_in_path(const char *name)
+{
+	const char *at = getenv("PATH");
+	bool found = false;
+	while (at && *at && !found) {
+		struct str path;
+		size_t n = strcspn(at, ":");
+		str_init(&path);
+		str_add(&path, n ? at : ".", n ? n : 1);
+		str_printf(&path, "/%s", name);
+		found = !path.failed && is_program(path.at);
+		str_release(&path);
+		at += n + (at[n] == ':');
+	}
+	return found;
+}
+
+static void look_for_command(const struct service_config *s, const struct place *at,
+			     struct str *lines)
+{
+	const struct process_pods_config *p = &s->process;
+	const char *program = p->command[0];
+	if (p->directory && !is_directory(p->directory))
+		fault_at_text(lines, PLACE_KEY(at, "pods.process.directory"), p->directory,
+			      "there is no such directory here: pods cannot be started");
+	if (!program || strchr(program, '{'))
+		return; /* known only when a pod is started */
+	bool is_path = strchr(program, '/') != NULL;
+	if (is_path && program[0] != '/' && p->directory)
+		return; /* it is looked for there */
+	if (is_path ? !is_program(program) : !is_in_path(program))
+		fault_at_text(lines, PLACE_KEY(at, "pods.process.command"), program,
+			      "there is no such program here that may be run: pods cannot be "
+			      "started");
+}
+
+static void look_for_log(const char *path, struct str *lines)
+{
+	struct str directory;
+	const char *last = strrchr(path, '/');
+	if (strcmp(path, "stdout") == 0 || strcmp(path, "off") == 0)
+		return;
+	if (access(path, F_OK) == 0) {
+		if (access(path, W_OK) != 0)
+			fault_at_text(lines, PLACE_KEY(NULL, "log.access"), path, strerror(errno));
+		return;
+	}
+	str_init(&directory);
+	str_add(&directory, last ? path : ".", last && last > path ? (size_t)(last - path) : 1);
+	if (!directory.failed && access(directory.at, W_OK) != 0)
+		fault_at_text(lines, PLACE_KEY(NULL, "log.access"), path,
+			      "its directory is not there, or may not be written");
+	str_release(&directory);
+}
+
+void config_warnings(const struct config *c, struct str *lines)
+{
+	if (!is_directory(c->spool_directory) || access(c->spool_directory, W_OK) != 0)
+		fault_at_text(lines, PLACE_KEY(NULL, "spoolDirectory"), c->spool_directory,
+			      "is no directory here that may be written: large bodies will be "
+			      "refused");
+	look_for_log(c->access_log, lines);
+	for (size_t i = 0; i < c->service_count; i++)
+		if (c->services[i].provider == PROVIDER_PROCESS)
+			look_for_command(&c->services[i],
+					 PLACE_ITEM(PLACE_KEY(NULL, "services"), i), lines);
+}
