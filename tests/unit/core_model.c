@@ -91,7 +91,9 @@ int64_t model_all_passes(const struct model *m)
 	int64_t n = 0;
 	for (const struct work *w = m->works; w < m->works + WORKS; w++)
 		n += w->ticket.kind == TICKET_PASS &&
-		     (w->has_slot || w->phase == ADMITTED || w->phase == WAITING);
+		     (w->has_slot || w->phase == ADMITTED ||
+		      /* a refused one has only still to be told */
+		      (w->phase == WAITING && w->ticket.state != TICKET_REFUSED));
 	return n;
 }
 
