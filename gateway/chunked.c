@@ -2,9 +2,10 @@
 #include "gateway/chunked.h"
 
 #include <stdbool.h>
-#include <string.h>
 
-enum { SIZE_DIGITS_MAX = 15 };
+#include "gateway/syntax.h"
+
+enum { SIZE_BITS_BEFORE_LAST = 56 }; /* so that the size fits into 60 */
 
 void chunked_init(struct chunked *c, size_t limit_bytes)
 {
@@ -20,29 +21,24 @@ static int hex_value(char c)
 	return -1;
 }
 
-static bool is_text(char c)
-{
-	return c == '\t' || ((unsigned char)c >= 0x20 && c != 0x7f);
-}
-
-static bool is_token(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
+/* Leading zeros are legal in any number; they count as what the size carries beside itself. */
 static enum chunked_state on_size(struct chunked *c, char byte)
 {
 	int digit = hex_value(byte);
-	if (digit >= 0 && c->digits < SIZE_DIGITS_MAX) {
+	if (digit >= 0) {
+		if (c->left >> SIZE_BITS_BEFORE_LAST)
+			return CHUNKED_BAD;
+		c->extra += c->has_digit && !c->left;
 		c->left = c->left * 16 + (uint64_t)digit;
-		c->digits++;
-		return CHUNKED_SIZE;
+		c->has_digit = true;
+		return c->extra > c->limit ? CHUNKED_BAD : CHUNKED_SIZE;
 	}
-	if (!c->digits)
+	if (!c->has_digit)
 		return CHUNKED_BAD;
 	if (byte == '\r')
 		return CHUNKED_SIZE_LF;
+	if (byte == ' ' || byte == '\t')
+		return CHUNKED_SIZE_SPACE;
 	return byte == ';' ? CHUNKED_EXTENSION : CHUNKED_BAD;
 }
 
@@ -52,10 +48,14 @@ static enum chunked_state step(struct chunked *c, char byte)
 	switch (c->state) {
 	case CHUNKED_SIZE:
 		return on_size(c, byte);
+	case CHUNKED_SIZE_SPACE:
+		if (byte == ';')
+			return CHUNKED_EXTENSION;
+		return byte == ' ' || byte == '\t' ? CHUNKED_SIZE_SPACE : CHUNKED_BAD;
 	case CHUNKED_EXTENSION:
 		if (byte == '\r')
 			return CHUNKED_SIZE_LF;
-		return is_text(byte) ? CHUNKED_EXTENSION : CHUNKED_BAD;
+		return syntax_is_text_byte(byte) ? CHUNKED_EXTENSION : CHUNKED_BAD;
 	case CHUNKED_SIZE_LF:
 		if (byte != '\n')
 			return CHUNKED_BAD;
@@ -63,20 +63,20 @@ static enum chunked_state step(struct chunked *c, char byte)
 	case CHUNKED_DATA_CR:
 		return byte == '\r' ? CHUNKED_DATA_LF : CHUNKED_BAD;
 	case CHUNKED_DATA_LF:
-		c->digits = 0;
+		c->has_digit = false;
 		return byte == '\n' ? CHUNKED_SIZE : CHUNKED_BAD;
 	case CHUNKED_TRAILER_START:
 		if (byte == '\r')
 			return CHUNKED_END_LF;
-		return is_token(byte) ? CHUNKED_TRAILER_NAME : CHUNKED_BAD;
+		return syntax_is_token_byte(byte) ? CHUNKED_TRAILER_NAME : CHUNKED_BAD;
 	case CHUNKED_TRAILER_NAME:
 		if (byte == ':')
 			return CHUNKED_TRAILER_VALUE;
-		return is_token(byte) ? CHUNKED_TRAILER_NAME : CHUNKED_BAD;
+		return syntax_is_token_byte(byte) ? CHUNKED_TRAILER_NAME : CHUNKED_BAD;
 	case CHUNKED_TRAILER_VALUE:
 		if (byte == '\r')
 			return CHUNKED_TRAILER_LF;
-		return is_text(byte) ? CHUNKED_TRAILER_VALUE : CHUNKED_BAD;
+		return syntax_is_text_byte(byte) ? CHUNKED_TRAILER_VALUE : CHUNKED_BAD;
 	case CHUNKED_TRAILER_LF:
 		return byte == '\n' ? CHUNKED_TRAILER_START : CHUNKED_BAD;
 	case CHUNKED_END_LF:
@@ -88,8 +88,8 @@ static enum chunked_state step(struct chunked *c, char byte)
 
 static bool is_extra(enum chunked_state state)
 {
-	return state == CHUNKED_EXTENSION || state == CHUNKED_TRAILER_NAME ||
-	       state == CHUNKED_TRAILER_VALUE;
+	return state == CHUNKED_SIZE_SPACE || state == CHUNKED_EXTENSION ||
+	       state == CHUNKED_TRAILER_NAME || state == CHUNKED_TRAILER_VALUE;
 }
 
 size_t chunked_take(struct chunked *c, const char *bytes, size_t len, const char **data,

@@ -1,15 +1,19 @@
 /*
- * The chunked transfer coding (RFC 9112, 7.1), decoded strictly: CRLF ends every line, sizes have at
- * most 15 digits, extensions and trailers are bounded, and thrown away.
+ * The chunked transfer coding (RFC 9112, 7.1), decoded strictly: CRLF ends every line, sizes fit
+ * into 60 bits, and blanks may only stand before an extension. Extensions and trailers are bounded,
+ * and thrown away, as RFC 9110, 6.5.1 allows: what a trailer means can only be known to who defined
+ * it, and taken for a header it would be a way around all that is checked of those.
  */
 #ifndef SLOTGATE_GATEWAY_CHUNKED_H
 #define SLOTGATE_GATEWAY_CHUNKED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum chunked_state {
 	CHUNKED_SIZE,
+	CHUNKED_SIZE_SPACE,
 	CHUNKED_EXTENSION,
 	CHUNKED_SIZE_LF,
 	CHUNKED_DATA,
@@ -27,7 +31,7 @@ enum chunked_state {
 struct chunked {
 	enum chunked_state state;
 	uint64_t left;	     /* of this chunk's data */
-	unsigned digits;     /* of its size */
+	bool has_digit;	     /* of its size */
 	size_t extra, limit; /* bytes of extensions and trailers, and how many are allowed */
 };
 

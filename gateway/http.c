@@ -6,8 +6,11 @@
 
 #include "base/mem.h"
 #include "gateway/chunked.h"
+#include "gateway/start_line.h"
+#include "gateway/syntax.h"
 
 enum { FIRST_HEADERS = 32, CALLBACK_FAILED = -1 };
+enum { STATUS_LINE_BYTES = sizeof("HTTP/1.1 200 ") - 1 };
 
 /* Where a header lies in `text`, which moves while it grows. */
 struct place {
@@ -15,9 +18,14 @@ struct place {
 };
 
 /* What is to come of a message. */
-enum part { PART_HEAD, PART_LENGTH, PART_CHUNKED, PART_UNTIL_CLOSE, PART_NOTHING };
-
-enum { VERSION_BYTES = 9 }; /* " HTTP/1.1" */
+enum part {
+	PART_START_LINE,
+	PART_HEADERS,
+	PART_LENGTH,
+	PART_CHUNKED,
+	PART_UNTIL_CLOSE,
+	PART_NOTHING,
+};
 
 struct http_parser {
 	llhttp_t llhttp;
@@ -25,20 +33,20 @@ struct http_parser {
 	http_body_fn *on_body;
 	void *owner;
 	struct http_head head;
-	struct str text; /* the head's bytes, piece after piece */
+	struct start_line line;
+	struct str text; /* the first line as it came, then names and values, piece after piece */
 	struct place *places;
 	size_t capacity; /* of places and headers */
-	size_t method_len, target, target_len, reason, reason_len;
 	bool has_begun, answers_head, in_value;
 	enum part part;
 	uint64_t left; /* in PART_LENGTH */
 	struct chunked chunked;
 	/* Where the raw head stands, for the rules about lines. */
-	bool at_line_start, past_first_line, past_last_line;
-	size_t first_line_len;	      /* without its end */
-	char last[VERSION_BYTES + 1]; /* the last bytes before this feed: a line can be split */
+	bool at_line_start, past_last_line;
+	char last; /* the byte before this feed */
 	enum http_result failure;
 	const char *fault;
+	int fault_status;
 };
 
 /* --- collecting the head --- */
@@ -58,33 +66,6 @@ static int add_text(struct http_parser *p, const char *at, size_t len)
 		return fail(p, HTTP_HEAD_TOO_LARGE, "the head is too large");
 	str_add(&p->text, at, len);
 	return p->text.failed ? fail(p, HTTP_NO_MEMORY, "out of memory") : 0;
-}
-
-static int on_method(llhttp_t *l, const char *at, size_t len)
-{
-	struct http_parser *p = l->data;
-	p->method_len += len;
-	return add_text(p, at, len);
-}
-
-static int on_url(llhttp_t *l, const char *at, size_t len)
-{
-	struct http_parser *p = l->data;
-	if (!p->target_len)
-		p->target = p->text.len;
-	p->target_len += len;
-	if (p->target_len > p->limits.target_bytes)
-		return fail(p, HTTP_TARGET_TOO_LONG, "the request target is too long");
-	return add_text(p, at, len);
-}
-
-static int on_status(llhttp_t *l, const char *at, size_t len)
-{
-	struct http_parser *p = l->data;
-	if (!p->reason_len)
-		p->reason = p->text.len;
-	p->reason_len += len;
-	return add_text(p, at, len);
 }
 
 static int grow_headers(struct http_parser *p)
@@ -144,10 +125,14 @@ static int on_header_value_complete(llhttp_t *l)
 static void resolve(struct http_parser *p)
 {
 	struct http_head *h = &p->head;
-	const char *text = p->text.at ? p->text.at : ""; /* a head may have none */
-	h->method = (struct slice){text, p->method_len};
-	h->target = (struct slice){text + p->target, p->target_len};
-	h->reason = (struct slice){text + p->reason, p->reason_len};
+	const char *text = p->text.at;
+	const struct start_line *line = &p->line;
+	if (line->is_answer) {
+		h->reason = (struct slice){text + STATUS_LINE_BYTES, line->reason_len};
+	} else {
+		h->method = (struct slice){text, line->method_len};
+		h->target = (struct slice){text + line->method_len + 1, line->target_len};
+	}
 	for (size_t i = 0; i < h->count; i++) {
 		const struct place *place = &p->places[i];
 		struct http_header *header = &h->headers[i];
@@ -157,67 +142,13 @@ static void resolve(struct http_parser *p)
 	}
 }
 
-static bool is_token_byte(unsigned char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
-bool http_is_token(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!is_token_byte((unsigned char)s.at[i]))
-			return false;
-	return s.len > 0;
-}
-
-static bool is_field_value(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.at[i];
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			return false;
-	}
-	return true;
-}
-
-/* What a URI can consist of; bytes beyond ASCII are let through, as others do. */
-bool http_is_target(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.at[i];
-		if (c <= 0x20 || c == 0x7f || c == '#')
-			return false;
-	}
-	return s.len > 0;
-}
-
-bool http_is_host(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.at[i];
-		if (!(is_token_byte(c) || strchr(":[](),;=", c)) || !c || strchr("^`|\"#", c))
-			return false;
-	}
-	return true;
-}
-
-/* Digits alone, and so few that the number fits into 63 bits. */
-static bool is_length(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (s.at[i] < '0' || s.at[i] > '9')
-			return false;
-	return s.len > 0 && s.len <= 18;
-}
-
 static const char *broken_framing(const struct http_head *h)
 {
 	int lengths = 0, encodings = 0;
 	for (size_t i = 0; i < h->count; i++) {
 		struct slice value = h->headers[i].value;
 		enum header_id id = h->headers[i].id;
-		if (id == HEADER_CONTENT_LENGTH && (lengths++ || !is_length(value)))
+		if (id == HEADER_CONTENT_LENGTH && (lengths++ || !syntax_is_length(value)))
 			return "Content-Length is not one number of a sane size";
 		if (id == HEADER_TRANSFER_ENCODING &&
 		    (encodings++ || !slice_is_nocase(value, "chunked")))
@@ -233,42 +164,54 @@ static const char *broken_framing(const struct http_head *h)
 	return NULL;
 }
 
-static const char *broken_request(const struct http_parser *p)
+static bool understands_expect(struct http_head *h)
 {
-	const struct http_head *h = &p->head;
+	for (size_t i = 0; i < h->count; i++) {
+		struct slice list = h->headers[i].value, element;
+		if (h->headers[i].id != HEADER_EXPECT)
+			continue;
+		while (slice_next_in_list(&list, &element)) {
+			if (!slice_is_nocase(element, "100-continue"))
+				return false;
+			h->expects_continue = true;
+		}
+	}
+	return true;
+}
+
+static const char *broken_host(const struct http_head *h)
+{
 	int hosts = 0;
-	/* llhttp is content with any number of spaces between the three. */
-	if (p->first_line_len != h->method.len + 1 + h->target.len + VERSION_BYTES + 1)
-		return "the request line is not: method, space, target, space, version";
 	for (size_t i = 0; i < h->count; i++) {
 		if (h->headers[i].id != HEADER_HOST)
 			continue;
 		hosts++;
-		if (!http_is_host(h->headers[i].value))
+		if (!syntax_is_host(h->headers[i].value))
 			return "the Host header is malformed";
 	}
 	if (hosts > 1)
 		return "there is more than one Host header";
-	if (h->minor == 1 && hosts == 0)
-		return "HTTP/1.1 needs a Host header";
-	return http_is_target(h->target) ? NULL : "the request target is malformed";
+	return h->minor == 1 && hosts == 0 ? "HTTP/1.1 needs a Host header" : NULL;
 }
 
 /* The rules beyond llhttp's; NULL, or which one is broken. */
 static const char *broken_rule(struct http_parser *p)
 {
-	const struct http_head *h = &p->head;
-	if (p->llhttp.http_major != 1 || h->minor > 1)
-		return "only HTTP/1.0 and HTTP/1.1 are spoken here";
+	struct http_head *h = &p->head;
 	for (size_t i = 0; i < h->count; i++) {
-		if (!http_is_token(h->headers[i].name))
+		if (!syntax_is_token(h->headers[i].name))
 			return "a header's name is malformed";
-		if (!is_field_value(h->headers[i].value))
+		if (!syntax_is_text(h->headers[i].value))
 			return "a header's value contains control bytes";
 	}
 	const char *fault = broken_framing(h);
-	if (!fault && p->llhttp.type == HTTP_REQUEST)
-		fault = broken_request(p);
+	if (fault || p->line.is_answer)
+		return fault;
+	fault = broken_host(h);
+	if (!fault && h->minor == 1 && !understands_expect(h)) {
+		p->fault_status = 417;
+		fault = "the only expectation that can be met is \"100-continue\"";
+	}
 	return fault;
 }
 
@@ -293,9 +236,9 @@ static void read_connection(struct http_head *h)
 static void read_framing(struct http_parser *p)
 {
 	struct http_head *h = &p->head;
-	bool is_request = p->llhttp.type == HTTP_REQUEST;
-	h->status = p->llhttp.status_code;
-	h->minor = p->llhttp.http_minor;
+	bool is_request = !p->line.is_answer;
+	h->status = p->line.status;
+	h->minor = p->line.minor;
 	h->is_chunked = (p->llhttp.flags & F_CHUNKED) != 0;
 	h->content_length = -1;
 	if (p->llhttp.flags & F_CONTENT_LENGTH && p->llhttp.content_length <= INT64_MAX)
@@ -315,8 +258,6 @@ static void read_framing(struct http_parser *p)
 	h->has_body = p->part != PART_NOTHING;
 	read_connection(h);
 	h->keep_alive &= p->part != PART_UNTIL_CLOSE;
-	struct slice expect = http_find(h, HEADER_EXPECT);
-	h->expects_continue = expect.at && slice_is_nocase(expect, "100-continue");
 }
 
 static int on_headers_complete(llhttp_t *l)
@@ -332,9 +273,6 @@ static int on_headers_complete(llhttp_t *l)
 }
 
 static const llhttp_settings_t settings = {
-	.on_method = on_method,
-	.on_url = on_url,
-	.on_status = on_status,
 	.on_header_field = on_header_field,
 	.on_header_value = on_header_value,
 	.on_header_value_complete = on_header_value_complete,
@@ -343,36 +281,10 @@ static const llhttp_settings_t settings = {
 
 /* --- the rules about lines, which llhttp does not tell --- */
 
-/* Byte `i` of what was fed, where the bytes of the feed before come at -1, -2, ... */
-static char byte_at(const struct http_parser *p, const char *bytes, ptrdiff_t i)
-{
-	return i >= 0 ? bytes[i] : p->last[(ptrdiff_t)sizeof(p->last) + i];
-}
-
-static bool ends_with_version(const struct http_parser *p, const char *bytes, ptrdiff_t end)
-{
-	static const char version[] = " HTTP/1.";
-	for (ptrdiff_t i = 0; i < (ptrdiff_t)sizeof(version) - 1; i++)
-		if (byte_at(p, bytes, end - VERSION_BYTES + i) != version[i])
-			return false;
-	return true;
-}
-
-static void remember_last(struct http_parser *p, const char *bytes, size_t len)
-{
-	size_t size = sizeof(p->last);
-	if (len >= size) {
-		memcpy(p->last, bytes + len - size, size);
-		return;
-	}
-	memmove(p->last, p->last + len, size - len);
-	memcpy(p->last + size - len, bytes, len);
-}
-
 /*
- * Looks over the raw bytes of a request's head: the first line ends with HTTP's version, all end
- * with CRLF, and none but the first may start with a space (that would fold it into the one
- * before). It stops at the empty line: a body's bytes are not looked at.
+ * Looks over the raw bytes of the header lines: all end with CRLF, and none may start with a space
+ * (that would fold it into the one before). It stops at the empty line: a body's bytes are not
+ * looked at.
  */
 static const char *broken_line(struct http_parser *p, const char *bytes, size_t len)
 {
@@ -385,19 +297,14 @@ static const char *broken_line(struct http_parser *p, const char *bytes, size_t 
 		if (p->at_line_start && (*at == ' ' || *at == '\t'))
 			return "a header line is folded";
 		const char *lf = memchr(at, '\n', (size_t)(end - at));
-		p->at_line_start = false;
-		if (!p->past_first_line)
-			p->first_line_len += (size_t)((lf ? lf : end) - at);
+		p->at_line_start = lf != NULL;
 		if (!lf)
-			return NULL;
-		ptrdiff_t i = lf - bytes;
-		if (byte_at(p, bytes, i - 1) != '\r')
+			break;
+		if ((lf > bytes ? lf[-1] : p->last) != '\r')
 			return "a line ends with a bare LF";
-		if (!p->past_first_line && !ends_with_version(p, bytes, i - 1))
-			return "the request line does not end with HTTP/1.x";
-		p->at_line_start = p->past_first_line = true;
 		at = lf + 1;
 	}
+	p->last = end[-1];
 	return NULL;
 }
 
@@ -416,23 +323,56 @@ static enum http_result result_of(struct http_parser *p, llhttp_errno_t error)
 	return HTTP_BAD;
 }
 
+/* llhttp gets a first line that it knows in the stead of the real one: it has opinions about methods
+ * and versions that are not ours. */
+static enum http_result begin_headers(struct http_parser *p)
+{
+	struct slice line =
+		p->line.is_answer ? SLICE("HTTP/1.1 200 OK\r\n") : SLICE("GET / HTTP/1.1\r\n");
+	p->part = PART_HEADERS;
+	p->at_line_start = true;
+	return result_of(p, llhttp_execute(&p->llhttp, line.at, line.len));
+}
+
+static enum http_result feed_start_line(struct http_parser *p, const char *bytes, size_t len,
+					size_t *used)
+{
+	*used = start_line_take(&p->line, bytes, len);
+	if (p->line.state == START_BAD) {
+		p->fault_status = p->line.fault_status;
+		fail(p, p->fault_status == 414 ? HTTP_TARGET_TOO_LONG : HTTP_BAD, p->line.fault);
+		return p->failure;
+	}
+	if (add_text(p, bytes, *used))
+		return p->failure;
+	return p->line.state == START_DONE ? begin_headers(p) : HTTP_MORE;
+}
+
+static enum http_result feed_headers(struct http_parser *p, const char *bytes, size_t len,
+				     size_t *used)
+{
+	const char *fault = broken_line(p, bytes, len);
+	if (fault) {
+		fail(p, HTTP_BAD, fault);
+		return HTTP_BAD;
+	}
+	enum http_result result = result_of(p, llhttp_execute(&p->llhttp, bytes, len));
+	/* llhttp pauses at the head's last byte, the LF. */
+	*used += result == HTTP_HEAD_END ? (size_t)(llhttp_get_error_pos(&p->llhttp) - bytes) : len;
+	return result;
+}
+
 static enum http_result feed_head(struct http_parser *p, const char *bytes, size_t len,
 				  size_t *used)
 {
-	if (p->llhttp.type == HTTP_REQUEST) {
-		const char *fault = broken_line(p, bytes, len);
-		if (fault) {
-			fail(p, HTTP_BAD, fault);
-			return HTTP_BAD;
-		}
-		remember_last(p, bytes, len);
+	if (p->part == PART_START_LINE) {
+		enum http_result result = feed_start_line(p, bytes, len, used);
+		if (result != HTTP_MORE)
+			return result;
 	}
-	enum http_result result = result_of(p, llhttp_execute(&p->llhttp, bytes, len));
-	*used = len;
-	/* llhttp pauses at the head's last byte, the LF. */
-	if (result == HTTP_HEAD_END)
-		*used = (size_t)(llhttp_get_error_pos(&p->llhttp) - bytes);
-	return result;
+	if (*used == len)
+		return HTTP_MORE;
+	return feed_headers(p, bytes + *used, len - *used, used);
 }
 
 static enum http_result feed_chunked(struct http_parser *p, const char *bytes, size_t len,
@@ -509,6 +449,7 @@ void http_parser_begin(struct http_parser *p, enum http_kind kind, struct http_l
 	fresh.capacity = p->capacity;
 	*p = fresh;
 	str_clear(&p->text);
+	start_line_init(&p->line, kind == HTTP_IS_RESPONSE);
 	llhttp_init(&p->llhttp, kind == HTTP_IS_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
 	p->llhttp.data = p;
 }
@@ -524,8 +465,9 @@ enum http_result http_parser_feed(struct http_parser *p, const char *bytes, size
 	*used = 0;
 	p->has_begun |= len > 0;
 	switch (p->part) {
-	case PART_HEAD:
-		return len ? feed_head(p, bytes, len, used) : HTTP_MORE;
+	case PART_START_LINE:
+	case PART_HEADERS:
+		return feed_head(p, bytes, len, used);
 	case PART_LENGTH:
 		return feed_length(p, bytes, len, used);
 	case PART_CHUNKED:
@@ -556,10 +498,15 @@ bool http_parser_has_begun(const struct http_parser *p)
 
 const struct http_head *http_parser_head(const struct http_parser *p)
 {
-	return p->part != PART_HEAD ? &p->head : NULL;
+	return p->part > PART_HEADERS ? &p->head : NULL;
 }
 
 const char *http_fault(const struct http_parser *p)
 {
 	return p->fault ? p->fault : "none";
+}
+
+int http_fault_status(const struct http_parser *p)
+{
+	return p->fault_status ? p->fault_status : 400;
 }

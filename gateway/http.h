@@ -1,11 +1,12 @@
 /*
  * HTTP/1 messages. A parser is fed whatever bytes there are: it stops after the head, then reports
  * the body in pieces, and stops at its end: what follows belongs to the next message. Heads are
- * parsed by llhttp (this module is its only includer), bodies are framed here.
+ * parsed by llhttp (this module is its only includer) behind their first line, bodies are framed
+ * here.
  *
- * Strict where guessing would be dangerous: besides what llhttp refuses, a bare LF, a folded
- * header, a name that is no token, control bytes, a repeated or malformed Host, any
- * Transfer-Encoding but "chunked", and one in HTTP/1.0 are errors.
+ * Strict where guessing would be dangerous: besides what llhttp refuses, a first line that is not
+ * quite one (start_line.h), a bare LF, a folded header, a name that is no token, control bytes, a
+ * repeated or malformed Host, any Transfer-Encoding but "chunked", and one in HTTP/1.0 are errors.
  */
 #ifndef SLOTGATE_GATEWAY_HTTP_H
 #define SLOTGATE_GATEWAY_HTTP_H
@@ -40,14 +41,6 @@ struct http_head {
 
 /* The first header of this kind; an empty slice with a NULL `at` if there is none. */
 struct slice http_find(const struct http_head *, enum header_id);
-
-bool http_is_token(struct slice);
-
-/* Whether these bytes can be a request's target: no spaces, control bytes or fragment. */
-bool http_is_target(struct slice);
-
-/* Whether these bytes can be host[:port] (RFC 3986), without user information. */
-bool http_is_host(struct slice);
 
 enum http_kind { HTTP_IS_REQUEST, HTTP_IS_RESPONSE };
 
@@ -97,6 +90,9 @@ const struct http_head *http_parser_head(const struct http_parser *);
 
 /* What was wrong. */
 const char *http_fault(const struct http_parser *);
+
+/* The status that a client is answered with for it: 400, 414, 417, 501 or 505. */
+int http_fault_status(const struct http_parser *);
 
 /* "Not Found" */
 const char *http_reason(int status);

@@ -221,6 +221,20 @@ static void reject(struct http1 *h, int status, const char *reason, const char *
 							.close = true});
 }
 
+static const char *bad_reason(int status)
+{
+	switch (status) {
+	case 417:
+		return "bad_expectation";
+	case 501:
+		return "bad_method";
+	case 505:
+		return "bad_version";
+	default:
+		return "bad_request";
+	}
+}
+
 static void reject_by(struct http1 *h, enum http_result result)
 {
 	switch (result) {
@@ -236,7 +250,8 @@ static void reject_by(struct http1 *h, enum http_result result)
 		reject(h, 503, "no_memory", "out of memory");
 		break;
 	default:
-		reject(h, 400, "bad_request", http_fault(h->parser));
+		reject(h, http_fault_status(h->parser), bad_reason(http_fault_status(h->parser)),
+		       http_fault(h->parser));
 		break;
 	}
 }
@@ -336,16 +351,31 @@ static bool has_no_room(struct http1 *h)
 	return true;
 }
 
-static bool begin_head(struct http1 *h)
+/* Whole empty lines before a request are allowed (RFC 9112, 2.2). */
+static bool is_in_empty_line(struct http1 *h, char byte)
+{
+	if (byte != (h->has_cr ? '\n' : '\r'))
+		return false;
+	h->has_cr = !h->has_cr;
+	return true;
+}
+
+static void begin_head(struct http1 *h)
 {
 	struct gateway *gw = gateway_of(h);
 	h->parser = gateway_take_parser(gw);
-	if (!h->parser)
-		return false;
+	if (!h->parser) {
+		die(h);
+		return;
+	}
 	http_parser_begin(h->parser, HTTP_IS_REQUEST, gateway_http_limits(gw), on_body, h);
 	h->exchange.begun_us = loop_now_us(gw->loop);
 	move(h, HTTP1_HEAD);
-	return true;
+	if (h->has_cr) {
+		size_t used; /* it was no empty line's */
+		reject_by(h, http_parser_feed(h->parser, "\r", 1, &used));
+	}
+	h->has_cr = false;
 }
 
 /* Feeds what was read to the parser, message by message; returns how much was used. */
@@ -355,15 +385,14 @@ static size_t feed(struct http1 *h, const char *bytes, size_t len)
 	while (at < len &&
 	       (h->state == HTTP1_IDLE || h->state == HTTP1_HEAD || h->state == HTTP1_BODY)) {
 		size_t used;
-		/* Empty lines before a request are allowed (RFC 9112, 2.2). */
-		if (h->state == HTTP1_IDLE && (bytes[at] == '\r' || bytes[at] == '\n')) {
+		if (h->state == HTTP1_IDLE && is_in_empty_line(h, bytes[at])) {
 			at++;
 			continue;
 		}
-		if (h->state == HTTP1_IDLE && !begin_head(h)) {
-			die(h);
+		if (h->state == HTTP1_IDLE)
+			begin_head(h);
+		if (h->state == HTTP1_HELD || h->state == HTTP1_CLOSED)
 			break;
-		}
 		enum http_result result = http_parser_feed(h->parser, bytes + at, len - at, &used);
 		at += used;
 		if (result == HTTP_HEAD_END)

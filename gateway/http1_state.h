@@ -28,6 +28,7 @@ struct http1 {
 	int minor;		    /* the client's HTTP/1.x */
 	bool has_exchange;	    /* between the handler's begin and its left or delivered */
 	struct http_parser *parser; /* while a head or a body is read */
+	bool has_cr;		    /* of an empty line before a request */
 	bool served;		    /* at least one request */
 	struct str unread;	    /* read, but of a later message */
 	size_t unread_start;

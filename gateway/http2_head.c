@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "gateway/syntax.h"
 
 /* In the order in which the gateway reads them. */
 struct pseudo {
@@ -79,7 +80,7 @@ static const char *settle_host(struct http2_head *h, struct slice authority)
 	if (!host.at)
 		return "the request names no host";
 	h->headers[0] = (struct http_header){SLICE("host"), host, HEADER_HOST};
-	return http_is_host(host) ? NULL : "the host is malformed";
+	return syntax_is_host(host) ? NULL : "the host is malformed";
 }
 
 static const char *read_headers(struct http2_head *h, const struct h2_head *in, struct pseudo *p)
@@ -115,9 +116,9 @@ const char *http2_head_init(struct http2_head *h, const struct h2_head *in)
 	h->head.method = pseudo.method;
 	h->head.target = pseudo.path.at ? pseudo.path : pseudo.authority; /* of CONNECT */
 	h->head.has_body = in->has_body;
-	if (!http_is_token(h->head.method))
+	if (!syntax_is_token(h->head.method))
 		return "the method is malformed";
-	if (!http_is_target(h->head.target))
+	if (!syntax_is_target(h->head.target))
 		return "the request target is malformed";
 	return settle_host(h, pseudo.authority);
 }

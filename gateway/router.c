@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "gateway/gateway.h"
+#include "gateway/syntax.h"
 
 enum { HOST_BYTES = 256 };
 
@@ -26,7 +27,7 @@ static bool split_target(struct slice target, struct slice *host, struct slice *
 		size_t host_len = slash ? (size_t)(slash - rest.at) : rest.len;
 		*host = (struct slice){rest.at, host_len};
 		*path = slash ? (struct slice){slash, rest.len - host_len} : SLICE("/");
-		return host_len > 0 && http_is_host(*host);
+		return host_len > 0 && syntax_is_host(*host);
 	}
 	return false;
 }

@@ -42,13 +42,16 @@ struct row {
 	{                                                                                          \
 		SLICE(text), NULL, NULL, flags, result                                             \
 	}
-#define BAD(text)  FAILS(text, 0, HTTP_BAD)
-#define H	   "Host: a\r\n"
-#define GET	   "GET / HTTP/1.1\r\n"
-#define POST	   "POST /p HTTP/1.1\r\n" H
-#define CHUNKED	   "Transfer-Encoding: chunked\r\n\r\n"
-#define OK	   "HTTP/1.1 200 OK\r\n"
-#define SIXTY_FOUR "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define BAD(text)	 FAILS(text, 0, HTTP_BAD)
+#define H		 "Host: a\r\n"
+#define GET		 "GET / HTTP/1.1\r\n"
+#define POST		 "POST /p HTTP/1.1\r\n" H
+#define CHUNKED		 "Transfer-Encoding: chunked\r\n\r\n"
+#define OK		 "HTTP/1.1 200 OK\r\n"
+#define SIXTY_FOUR	 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define SIXTY_FOUR_ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+#define FOUR_TIMES(s)	 s s s s
+#define KIB_ZEROS	 FOUR_TIMES(FOUR_TIMES(SIXTY_FOUR_ZEROS)) "00"
 #define KIB                                                                                        \
 	SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR    \
 		SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR SIXTY_FOUR       \
@@ -87,9 +90,30 @@ static const struct row rows[] = {
 	BAD("\0\0\0\0"),
 	BAD("\x16\x03\x01\x02\x00\x01\x00\x01"), /* TLS */
 	BAD("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-	BAD("get / HTTP/1.1\r\n" H "\r\n"),
-	BAD("GETX / HTTP/1.1\r\n" H "\r\n"),
-	BAD("GET / HTTP/1.2\r\n" H "\r\n"),
+	GOOD("get / HTTP/1.1\r\n" H "\r\n", "get / 1.1", "", 0),
+	GOOD("BREW-IT! /pot HTTP/1.1\r\n" H "\r\n", "BREW-IT! /pot 1.1", "", 0),
+	GOOD("GET / HTTP/1.2\r\n" H "\r\n", "GET / 1.1", "", 0),
+	GOOD("GET / HTTP/1.9\r\n" H "\r\n", "GET / 1.1", "", 0),
+	GOOD(SIXTY_FOUR " / HTTP/1.1\r\n" H "\r\n", SIXTY_FOUR " / 1.1", "", 0),
+	BAD("a" SIXTY_FOUR " / HTTP/1.1\r\n" H "\r\n"),
+	BAD("G@T / HTTP/1.1\r\n" H "\r\n"),
+	BAD(" GET / HTTP/1.1\r\n" H "\r\n"),
+	BAD("\rGET / HTTP/1.1\r\n" H "\r\n"),
+	BAD("\nGET / HTTP/1.1\r\n" H "\r\n"),
+	BAD("GET\t/ HTTP/1.1\r\n" H "\r\n"),
+	BAD("GET / HTTP/1.1 \r\n" H "\r\n"),
+	BAD("GET / HTTP/1.10\r\n" H "\r\n"),
+	BAD("GET / HTTP/01.1\r\n" H "\r\n"),
+	BAD("GET / HTTP/1\r\n" H "\r\n"),
+	BAD("GET / HTTP/1.1\r\r\n" H "\r\n"),
+	BAD("GET /a\rb HTTP/1.1\r\n" H "\r\n"),
+	BAD(GET "Host: a,b\r\n\r\n"),
+	BAD(GET "Host: a:b\r\n\r\n"),
+	BAD(GET "Host: a:65536\r\n\r\n"),
+	BAD(GET "Host: :80\r\n\r\n"),
+	BAD(GET "Host: [::1\r\n\r\n"),
+	GOOD(GET "Host: [::1]:80\r\n\r\n", "GET / 1.1", "", 0),
+	GOOD(GET "Host: a:\r\n\r\n", "GET / 1.1", "", 0),
 	BAD("GET / HTTP/2.0\r\n" H "\r\n"),
 	BAD("GET / http/1.1\r\n" H "\r\n"),
 	BAD("GET /\r\n\r\n"), /* HTTP/0.9 */
@@ -133,6 +157,10 @@ static const struct row rows[] = {
 	GOOD(POST "Content-Length: 4\r\n\r\n\n \r\n", "POST /p 1.1 length=4 body=\n \r\n", "", 0),
 	GOOD(POST "Content-Length: 3\r\nExpect: 100-continue\r\n\r\nabc",
 	     "POST /p 1.1 length=3 continue body=abc", "", 0),
+	BAD(POST "Content-Length: 3\r\nExpect: cookies\r\n\r\nabc"),
+	BAD(POST "Content-Length: 3\r\nExpect: 100-continue, cookies\r\n\r\nabc"),
+	GOOD("POST / HTTP/1.0\r\nContent-Length: 1\r\nExpect: cookies\r\n\r\nx",
+	     "POST / 1.0 length=1 close body=x", "", 0),
 	GOOD("POST /p HTTP/1.0\r\nContent-Length: 1\r\n\r\nx", "POST /p 1.0 length=1 close body=x",
 	     "", 0),
 	GOOD(POST CHUNKED "5\r\nhello\r\n0\r\n\r\n", "POST /p 1.1 chunked body=hello", "", 0),
@@ -143,6 +171,16 @@ static const struct row rows[] = {
 	     0),
 	GOOD(POST CHUNKED "1;a=b\r\nx\r\n0;c\r\n\r\n", "POST /p 1.1 chunked body=x", "", 0),
 	GOOD(POST CHUNKED "1\r\nx\r\n0\r\nT: u\r\n\r\nGET", "POST /p 1.1 chunked body=x", "GET", 0),
+	GOOD(POST CHUNKED "1 \t;a\r\nx\r\n0 ;b=\"c\"\r\n\r\n", "POST /p 1.1 chunked body=x", "", 0),
+	GOOD(POST CHUNKED SIXTY_FOUR_ZEROS "1\r\nx\r\n" SIXTY_FOUR_ZEROS "\r\n\r\n",
+	     "POST /p 1.1 chunked body=x", "", 0),
+	GOOD(POST "Content-Length: " SIXTY_FOUR_ZEROS "2\r\n\r\nhi", "POST /p 1.1 length=2 body=hi",
+	     "", 0),
+	BAD(POST CHUNKED KIB_ZEROS "1\r\nx\r\n0\r\n\r\n"),
+	BAD(POST CHUNKED "1 \r\nx\r\n0\r\n\r\n"),
+	BAD(POST CHUNKED " 1\r\nx\r\n0\r\n\r\n"),
+	BAD(POST CHUNKED "1\r\nx\r\n0\r\n T: u\r\n\r\n"),
+	BAD(POST CHUNKED "1;a\rb\r\nx\r\n0\r\n\r\n"),
 	GOOD(POST "Transfer-Encoding: CHUNKED\r\n\r\n0\r\n\r\n", "POST /p 1.1 chunked", "", 0),
 	MORE(POST "Content-Length: 5\r\n\r\nhell", "POST /p 1.1 length=5 body=hell...", 0),
 	MORE(POST CHUNKED "5\r\nhello\r\n0\r\n", "POST /p 1.1 chunked body=hello...", 0),
@@ -203,6 +241,14 @@ static const struct row rows[] = {
 	FAILS("HTTP/1.1 20", ANSWER | CLOSED, HTTP_BAD),
 	FAILS("hello there\r\n", ANSWER, HTTP_BAD),
 	FAILS("HTTP/3.0 200 OK\r\n\r\n", ANSWER, HTTP_BAD),
+	FAILS("HTTP/1.1 099 OK\r\n\r\n", ANSWER, HTTP_BAD),
+	FAILS("HTTP/1.1  200 OK\r\n\r\n", ANSWER, HTTP_BAD),
+	FAILS("HTTP/1.1 200 O\rK\r\n\r\n", ANSWER, HTTP_BAD),
+	FAILS("HTTP/1.1 200 OK\nContent-Length: 0\n\n", ANSWER, HTTP_BAD),
+	FAILS(OK "A: b\nC: d\r\n\r\n", ANSWER, HTTP_BAD),
+	FAILS(OK "A: b\r\n c\r\n\r\n", ANSWER, HTTP_BAD),
+	FAILS(OK "A: b\rC: d\r\n\r\n", ANSWER, HTTP_BAD),
+	GOOD("HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n", "600 1.1 length=0", "", ANSWER),
 	FAILS("HTTP/1.1 2000 OK\r\n\r\n", ANSWER, HTTP_BAD),
 	FAILS("HTTP/1.1 xyz OK\r\n\r\n", ANSWER, HTTP_BAD),
 	FAILS(OK "Content-Length: 1\r\nContent-Length: 2\r\n\r\nx", ANSWER, HTTP_BAD),
