@@ -20,4 +20,7 @@ int64_t clock_wall_us(void);
 enum { CLOCK_TEXT_BYTES = 32 };
 void clock_format(int64_t wall_us, char text[CLOCK_TEXT_BYTES]);
 
+/* The same as HTTP writes it ("Sat, 31 Jan 2026 08:00:00 GMT"). */
+void clock_format_http(int64_t wall_us, char text[CLOCK_TEXT_BYTES]);
+
 #endif

@@ -112,6 +112,42 @@ static void read_lists(struct config *c, const struct json *root, struct str *fa
 	}
 }
 
+static void read_trusted(struct forwarding_config *f, const struct json *list,
+			 const struct place *at, struct str *faults)
+{
+	size_t i = 0;
+	f->trusted = mem_must_zalloc(json_count(list) * sizeof(*f->trusted));
+	JSON_EACH(it, list) {
+		const struct place *here = PLACE_ITEM(at, i++);
+		const char *text = json_text(it);
+		const char *fault =
+			text ? net_range_parse(text, &f->trusted[f->trusted_count]) : NULL;
+		if (!text)
+			fault_no_text(faults, here, it);
+		else if (fault)
+			fault_at_text(faults, here, text, fault);
+		else
+			f->trusted_count++;
+	}
+}
+
+static void read_forwarding(struct forwarding_config *f, const struct json *json,
+			    struct str *faults)
+{
+	static const char *const words[] = {[FORWARDING_OFF] = "off",
+					    [FORWARDING_X_FORWARDED] = "x-forwarded",
+					    [FORWARDING_STANDARD] = "forwarded",
+					    [FORWARDING_BOTH] = "both"};
+	const struct json *list = json_get(json, "trustedProxies");
+	double max = option_find(SCOPE_TOP, "forwarding.trustedProxies")->max;
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (strcmp(f->headers_word, words[i]) == 0)
+			f->headers = (enum forwarding_headers)i;
+	if (json_is(list, JSON_LIST) && (double)json_count(list) <= max)
+		read_trusted(f, list, PLACE_KEY(PLACE_KEY(NULL, "forwarding"), "trustedProxies"),
+			     faults);
+}
+
 static struct config *read_root(const struct json *root, struct str *faults)
 {
 	size_t before = faults->len;
@@ -119,6 +155,7 @@ static struct config *read_root(const struct json *root, struct str *faults)
 	c->references = 1;
 	options_set_defaults(SCOPE_TOP, c);
 	options_read(SCOPE_TOP, c, root, NULL, faults);
+	read_forwarding(&c->forwarding, json_get(root, "forwarding"), faults);
 	config_parse_address(&c->admin.address, &c->admin.parsed);
 	read_token(c, faults);
 	server_tls_read(c, &c->admin.tls, json_find(root, "admin.tls"),
@@ -191,6 +228,7 @@ void config_drop(struct config *c)
 		config_service_release(&c->services[i]);
 	options_release(SCOPE_TOP, c);
 	str_release(&c->admin_token);
+	mem_free(c->forwarding.trusted);
 	mem_free(c->listeners);
 	mem_free(c->services);
 	mem_free(c->files);

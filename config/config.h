@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/net.h"
+#include "base/net_range.h"
 #include "base/str.h"
 #include "base/tls.h"
 
@@ -187,6 +188,21 @@ struct limits_config {
 	int64_t spool_memory_bytes, spool_disk_bytes; /* over all requests */
 };
 
+enum forwarding_headers {
+	FORWARDING_OFF,
+	FORWARDING_X_FORWARDED,
+	FORWARDING_STANDARD, /* RFC 7239 */
+	FORWARDING_BOTH,
+};
+
+struct forwarding_config {
+	char *headers_word;
+	enum forwarding_headers headers;
+	struct net_range *trusted; /* proxies whose word about the client counts */
+	size_t trusted_count;
+	char *via; /* our name in Via, or "off" */
+};
+
 struct config {
 	int references;
 	struct listener_config *listeners;
@@ -197,6 +213,7 @@ struct config {
 	struct service_config *services;
 	size_t service_count;
 	struct limits_config limits;
+	struct forwarding_config forwarding;
 	char *log_level;  /* "debug", "info", "warn", "error" */
 	char *access_log; /* "stdout", "off" or a path */
 	char *spool_directory;

@@ -97,6 +97,15 @@ static size_t min3(size_t a, size_t b, size_t c)
 	return least < c ? least : c;
 }
 
+void fault_no_text(struct str *faults, const struct place *at, const struct json *value)
+{
+	struct str text;
+	str_init(&text);
+	fault_describe(&text, value);
+	fault_at(faults, at, "must be a text, not %s", text.at);
+	str_release(&text);
+}
+
 size_t fault_distance(const char *written, struct slice known)
 {
 	size_t row[NAME_MAX_BYTES + 1]; /* of the edit distance's matrix (Levenshtein) */

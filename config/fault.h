@@ -30,6 +30,9 @@ void fault_at(struct str *faults, const struct place *, const char *format, ...)
 /* A line about a text: `"text": fault`. */
 void fault_at_text(struct str *faults, const struct place *, const char *text, const char *fault);
 
+/* A line about what should be a text and is none. */
+void fault_no_text(struct str *faults, const struct place *, const struct json *);
+
 /* Text as it stands in a message: quoted, escaped and not too long. */
 void fault_quote(struct str *, const char *text);
 

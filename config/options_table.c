@@ -106,6 +106,16 @@ static const struct option top_options[] = {
 	{"limits.spoolDisk", OPTION_SIZE, AT(limits.spool_disk_bytes), 0, 1024 * TIB, "8GiB",
 	 .help = "Temporary files of all requests; above it, bodies are refused and slow "
 		 "clients reset."},
+	{"forwarding.headers", OPTION_WORD, AT(forwarding.headers_word), .fallback = "x-forwarded",
+	 .values = "both|forwarded|off|x-forwarded",
+	 .help = "How a pod is told who its client is: X-Forwarded-For, -Host and -Proto and "
+		 "X-Real-IP, or Forwarded (RFC 7239)."},
+	{"forwarding.trustedProxies", OPTION_LIST, 0, 0, 1000, "[]", "addresses or ranges",
+	 .help = "Proxies in front (\"10.0.0.0/8\", \"2001:db8::1\") whose X-Forwarded-* and "
+		 "Forwarded are believed and added to; those of others are replaced. The "
+		 "client in the access log is the last address that is none of these."},
+	{"forwarding.via", OPTION_TEXT, AT(forwarding.via), .fallback = "slotgate",
+	 .form = form_token, .help = "Its name in the Via of requests and answers, or \"off\"."},
 	{"log.level", OPTION_WORD, AT(log_level), .fallback = "info",
 	 .values = "debug|info|warn|error", .help = "The least important line that is logged."},
 	{"log.access", OPTION_TEXT, AT(access_log), .fallback = "stdout", .form = form_line,

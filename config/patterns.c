@@ -184,7 +184,8 @@ const struct slot_pattern *slot_pattern_match(const struct slot_pattern *pattern
 	}
 	for (const struct slot_pattern *p = patterns; p < patterns + count; p++) {
 		bool any = strcmp(p->method, "*") == 0;
-		if ((any || slice_is(method, p->method)) && path_matches(p->path, &f))
+		/* A pod may take "post" for POST: a job under that name is a job all the same. */
+		if ((any || slice_is_nocase(method, p->method)) && path_matches(p->path, &f))
 			return p;
 	}
 	return NULL;

@@ -7,15 +7,6 @@
 #include "config/options.h"
 #include "config/parts.h"
 
-static void describe_wrong_text(const struct json *item, const struct place *at, struct str *faults)
-{
-	struct str value;
-	str_init(&value);
-	fault_describe(&value, item);
-	fault_at(faults, at, "must be a text, not %s", value.at);
-	str_release(&value);
-}
-
 /* The texts of a list that have a form, and NULL behind them. */
 static char **read_texts(const struct json *list, form_check *form, const struct place *at,
 			 struct str *faults, size_t *count)
@@ -29,7 +20,7 @@ static char **read_texts(const struct json *list, form_check *form, const struct
 		const char *text = json_text(it);
 		const char *fault = text ? form(text) : NULL;
 		if (!text)
-			describe_wrong_text(it, here, faults);
+			fault_no_text(faults, here, it);
 		else if (fault)
 			fault_at_text(faults, here, text, fault);
 		else
@@ -93,7 +84,7 @@ static void read_env(struct service_config *s, const struct json *env, const str
 		else if (map_get(&seen, name))
 			fault_at(faults, here, "given twice");
 		else if (!value)
-			describe_wrong_text(it, here, faults);
+			fault_no_text(faults, here, it);
 		else
 			s->process.env[n++] = mem_must_printf("%s=%s", name, value);
 		map_put(&seen, name, s);

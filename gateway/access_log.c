@@ -47,15 +47,14 @@ static const char *outcome_name(const struct request *r)
 void access_log_write(const struct request *r, int64_t now_us)
 {
 	static struct str s; /* used again for every line */
-	char text[CLOCK_TEXT_BYTES], client[NET_TEXT_BYTES];
+	char text[CLOCK_TEXT_BYTES];
 	if (!log_has_access())
 		return;
 	str_clear(&s);
 	clock_format(clock_wall_us(), text);
-	net_format(r->exchange->peer, client);
 	str_printf(&s, "{\"time\":\"%s\"", text);
 	add_text(&s, "id", r->id);
-	add_text(&s, "client", client);
+	add_text(&s, "client", r->client);
 	add_text(&s, "service", r->backend ? r->backend->name : "");
 	add_text(&s, "route", r->route);
 	add_text(&s, "method", r->method);

@@ -68,6 +68,7 @@ struct body_limits {
 struct exchange_ops {
 	void (*read_body)(struct exchange *, struct body_limits);
 	void (*hold_body)(struct exchange *, bool hold);
+	void (*inform)(struct exchange *, const struct answer *); /* NULL: not in this protocol */
 	void (*respond)(struct exchange *, const struct answer *);
 	void (*write)(struct exchange *, const char *bytes, size_t len);
 	void (*end)(struct exchange *);
@@ -81,6 +82,7 @@ struct exchange {
 	struct gateway *gateway;
 	const char *service; /* that the listener is bound to; NULL: by host */
 	const struct net_address *peer;
+	bool is_secure;	     /* over TLS */
 	const char *version; /* of HTTP, that the client speaks: "1.1", "2" */
 	int64_t begun_us;    /* the first byte of the head came */
 	int64_t bytes_in;    /* of the request's body */
@@ -98,6 +100,14 @@ static inline void exchange_read_body(struct exchange *x, struct body_limits lim
 static inline void exchange_hold_body(struct exchange *x, bool hold)
 {
 	x->ops->hold_body(x, hold);
+}
+
+/* An interim answer (1xx) before the real one: as many as there are. A client of HTTP/1.0, which
+ * would take it for the real one, gets none. */
+static inline void exchange_inform(struct exchange *x, const struct answer *a)
+{
+	if (x->ops->inform)
+		x->ops->inform(x, a);
 }
 
 /* The three parts of an answer, in this order; writing nothing is allowed. They never block: what

@@ -6,6 +6,9 @@
 #include <strings.h>
 
 #include "base/crypto.h"
+#include "gateway/forwarding.h"
+#include "gateway/gateway.h"
+#include "gateway/syntax.h"
 
 /* Whether the Connection header names this one, which makes it hop-by-hop too. */
 static bool is_nominated(const struct http_head *head, struct slice name)
@@ -68,65 +71,74 @@ static void add_header(struct str *s, const char *name, struct slice value)
 	str_add(s, "\r\n", 2);
 }
 
+bool forward_is_off(const char *via)
+{
+	return strcmp(via, "off") == 0;
+}
+
 /* Those that are passed on under another value, or as framing. */
 static bool is_rewritten(enum header_id id)
 {
 	return id == HEADER_HOST || id == HEADER_CONTENT_LENGTH || id == HEADER_EXPECT ||
-	       id == HEADER_X_REQUEST_ID || id == HEADER_X_FORWARDED_FOR ||
-	       id == HEADER_X_FORWARDED_HOST || id == HEADER_X_FORWARDED_PROTO || id == HEADER_VIA;
+	       id == HEADER_X_REQUEST_ID;
 }
 
-/* Appends ours to what earlier proxies said, in one line. */
-static void add_appended(struct str *s, const struct http_head *head, enum header_id id,
-			 const char *name, const char *ours)
+/* Max-Forwards counts down for OPTIONS only (RFC 9110, 7.6.2); what is no number is nobody's. */
+int64_t forward_hops_left(const struct http_head *head)
 {
-	str_add_text(s, name);
-	str_add(s, ": ", 2);
-	for (size_t i = 0; i < head->count; i++) {
-		if (head->headers[i].id != id || !head->headers[i].value.len)
-			continue;
-		str_add_slice(s, head->headers[i].value);
-		str_add(s, ", ", 2);
-	}
-	str_add_text(s, ours);
+	struct slice value = http_find(head, HEADER_MAX_FORWARDS);
+	int64_t hops = 0;
+	if (!value.at || !syntax_is_length(value) || !slice_is(head->method, "OPTIONS"))
+		return -1;
+	for (size_t i = 0; i < value.len; i++)
+		hops = hops * 10 + (value.at[i] - '0');
+	return hops;
+}
+
+static void add_max_forwards(struct str *s, int64_t hops)
+{
+	str_add_text(s, "Max-Forwards: ");
+	str_add_u64(s, (uint64_t)hops);
 	str_add(s, "\r\n", 2);
 }
 
-static void add_forwarded(struct str *s, const struct http_head *head, const struct route *route,
-			  const struct exchange *x)
+/* The client's headers that go on as they are. */
+static void add_kept(struct str *s, const struct http_head *head, const struct exchange *x,
+		     int64_t hops)
 {
-	char peer[NET_TEXT_BYTES];
-	struct slice host = http_find(head, HEADER_X_FORWARDED_HOST);
-	struct slice proto = http_find(head, HEADER_X_FORWARDED_PROTO);
-	net_format_host(x->peer, peer);
-	add_appended(s, head, HEADER_X_FORWARDED_FOR, "X-Forwarded-For", peer);
-	add_header(s, "X-Forwarded-Host", host.len ? host : route->host);
-	add_header(s, "X-Forwarded-Proto", proto.len ? proto : SLICE("http"));
-	char via[32];
-	snprintf(via, sizeof(via), "%s slotgate", x->version);
-	add_appended(s, head, HEADER_VIA, "Via", via);
-}
-
-void forward_request_head(struct str *s, const struct http_head *head, const struct route *route,
-			  const struct exchange *x, const char *request_id)
-{
+	const struct forwarding_config *f = &x->gateway->config->forwarding;
 	bool nominations = has_nominations(head);
-	str_add_slice(s, head->method);
-	str_add_char(s, ' ');
-	str_add_slice(s, route->target);
-	str_add_text(s, " HTTP/1.1\r\n");
-	add_header(s, "Host", route->host.len ? route->host : SLICE("localhost"));
 	for (size_t i = 0; i < head->count; i++) {
 		const struct http_header *h = &head->headers[i];
 		if (header_is_hop_by_hop(h->id) || is_rewritten(h->id) ||
-		    (nominations && is_nominated(head, h->name)))
+		    (h->id == HEADER_MAX_FORWARDS && hops >= 0) ||
+		    forwarding_replaces(f, x->peer, h->id) ||
+		    (nominations && is_nominated(head, h->name) && h->id != HEADER_VIA))
 			continue;
 		str_add_slice(s, h->name);
 		str_add(s, ": ", 2);
 		str_add_slice(s, h->value);
 		str_add(s, "\r\n", 2);
 	}
-	add_forwarded(s, head, route, x);
+}
+
+void forward_request_head(struct str *s, const struct http_head *head, const struct route *route,
+			  const struct exchange *x, const char *request_id)
+{
+	const char *via = x->gateway->config->forwarding.via;
+	int64_t hops = forward_hops_left(head);
+	str_add_slice(s, head->method);
+	str_add_text(s, route->lacks_path ? " /" : " ");
+	str_add_slice(s, route->target);
+	str_add_text(s, " HTTP/1.1\r\n");
+	add_header(s, "Host", route->host.len ? route->host : SLICE("localhost"));
+	add_kept(s, head, x, hops);
+	/* Ours come after what the client may have had dropped by naming it in Connection. */
+	forwarding_add(s, head, route, x);
+	if (hops > 0)
+		add_max_forwards(s, hops - 1);
+	if (!forward_is_off(via))
+		str_printf(s, "Via: %s %s\r\n", x->version, via);
 	add_header(s, "X-Request-Id", slice_of(request_id));
 	if (head->wants_upgrade) {
 		add_header(s, "Connection", SLICE("upgrade"));

@@ -318,6 +318,7 @@ static void begin_exchange(struct http1 *h)
 	x->handler = h->connection->listener->handler;
 	x->owner = NULL;
 	x->service = h->connection->listener->service;
+	x->is_secure = h->connection->stream.tls != NULL;
 	x->version = head->minor ? "1.1" : "1.0";
 	h->minor = head->minor;
 	x->bytes_in = x->bytes_out = 0;

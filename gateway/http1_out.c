@@ -142,6 +142,33 @@ static void add_framing(struct http1 *h, const struct answer *a)
 		str_add_text(s, "Connection: keep-alive\r\n");
 }
 
+static void add_head(struct str *s, const struct answer *a)
+{
+	str_add_text(s, "HTTP/1.1 ");
+	str_add_u64(s, (uint64_t)a->status);
+	str_add_char(s, ' ');
+	str_add_text(s, http_reason(a->status));
+	str_add(s, "\r\n", 2);
+	for (size_t i = 0; i < a->count; i++) {
+		str_add_slice(s, a->headers[i].name);
+		str_add(s, ": ", 2);
+		str_add_slice(s, a->headers[i].value);
+		str_add(s, "\r\n", 2);
+	}
+}
+
+static void inform(struct exchange *x, const struct answer *a)
+{
+	struct http1 *h = speaker_of(x);
+	if (h->minor == 0)
+		return;
+	add_head(&h->head_out, a);
+	str_add(&h->head_out, "\r\n", 2);
+	if (h->head_out.failed)
+		http1_break(h, END_CLIENT_LEFT);
+	go_on_later(h);
+}
+
 static void respond(struct exchange *x, const struct answer *a)
 {
 	struct http1 *h = speaker_of(x);
@@ -156,17 +183,7 @@ static void respond(struct exchange *x, const struct answer *a)
 	h->must_close = a->close || !h->keep_alive || !h->body_has_ended ||
 			h->framing == FRAMED_BY_CLOSE || gw->draining ||
 			gw->config->limits.keep_alive_us == 0;
-	str_add_text(s, "HTTP/1.1 ");
-	str_add_u64(s, (uint64_t)a->status);
-	str_add_char(s, ' ');
-	str_add_text(s, http_reason(a->status));
-	str_add(s, "\r\n", 2);
-	for (size_t i = 0; i < a->count; i++) {
-		str_add_slice(s, a->headers[i].name);
-		str_add(s, ": ", 2);
-		str_add_slice(s, a->headers[i].value);
-		str_add(s, "\r\n", 2);
-	}
+	add_head(s, a);
 	add_framing(h, a);
 	str_add(s, "\r\n", 2);
 	if (s->failed)
@@ -226,6 +243,7 @@ static void hold_body(struct exchange *x, bool hold)
 const struct exchange_ops http1_exchange_ops = {
 	.read_body = read_body,
 	.hold_body = hold_body,
+	.inform = inform,
 	.respond = respond,
 	.write = write_body,
 	.end = end,

@@ -206,6 +206,7 @@ static void *on_head(void *owner, int32_t id, const struct h2_head *head)
 	s->exchange.ops = &http2_exchange_ops;
 	s->exchange.gateway = gw;
 	s->exchange.peer = &h->connection->peer;
+	s->exchange.is_secure = h->connection->stream.tls != NULL;
 	s->exchange.version = "2";
 	s->exchange.begun_us = loop_now_us(gw->loop);
 	switch (head->fault) {

@@ -7,7 +7,7 @@
 #include "gateway/forward.h"
 #include "gateway/job_state.h"
 
-enum { PIECES = 16 };
+enum { PIECES = 16, INTERIMS_MAX = 64 };
 
 /* --- the answer ------------------------------------------------------------------------------ */
 
@@ -17,10 +17,20 @@ static bool is_interim(const struct job *j, const struct http_head *head)
 	return head->status < 200 && (head->status != 101 || !j->wants_upgrade);
 }
 
+/* They go on to the client (RFC 9110, 15.2), but for the one to continue: it has been told already. */
+static void on_interim(struct job *j, const struct http_head *head)
+{
+	j->interims++;
+	if (head->status > 101 && j->request && !j->has_timed_out && j->interims <= INTERIMS_MAX)
+		request_answer_interim(j->request, head);
+}
+
 static void on_answer_head(struct job *j, const struct http_head *head)
 {
-	if (is_interim(j, head))
-		return; /* the client has been told to continue already */
+	if (is_interim(j, head)) {
+		on_interim(j, head);
+		return;
+	}
 	j->answer_has_begun = true;
 	j->answer_keeps_alive = head->keep_alive && head->minor == 1 && head->status != 101;
 	if (j->has_timed_out)
@@ -53,6 +63,10 @@ static bool on_end(struct job *j, const char *bytes, size_t len)
 	const struct http_head *head = http_parser_head(j->parser);
 	if (head->status == 101 && !j->wants_upgrade) {
 		job_broke(j, "garbage", "the pod switches protocols unasked");
+		return false;
+	}
+	if (is_interim(j, head) && j->interims > INTERIMS_MAX) {
+		job_broke(j, "garbage", "the pod sends interim answers without end");
 		return false;
 	}
 	if (is_interim(j, head)) {

@@ -19,6 +19,23 @@ int64_t reply_retry_after_s(int64_t us)
 	return s < 1 ? 1 : s > LONGEST_RETRY_S ? LONGEST_RETRY_S : s;
 }
 
+struct slice reply_date(void)
+{
+	static char text[CLOCK_TEXT_BYTES];
+	static int64_t written_s = -1;
+	int64_t now_us = clock_wall_us();
+	if (now_us / US_PER_S != written_s) {
+		written_s = now_us / US_PER_S;
+		clock_format_http(now_us, text);
+	}
+	return slice_of(text);
+}
+
+static struct http_header date(void)
+{
+	return (struct http_header){SLICE("Date"), reply_date(), HEADER_DATE};
+}
+
 static void send_all(struct exchange *x, const struct answer *a, const char *text, size_t len)
 {
 	exchange_respond(x, a);
@@ -33,6 +50,7 @@ void reply_problem(struct exchange *x, const struct problem *p)
 	size_t n = 0;
 	char retry[24];
 	struct str body;
+	headers[n++] = date();
 	headers[n++] = header(HEADER_OTHER, "Content-Type", "application/problem+json");
 	if (p->retry_after_us) {
 		snprintf(retry, sizeof(retry), "%lld",
@@ -84,11 +102,11 @@ void reply_unhandled(struct exchange *x, const struct problem *p)
 void reply_text(struct exchange *x, int status, const char *content_type, const char *text,
 		size_t len, bool no_body)
 {
-	struct http_header type = header(HEADER_OTHER, "Content-Type", content_type);
+	struct http_header headers[] = {date(), header(HEADER_OTHER, "Content-Type", content_type)};
 	struct answer a = {
 		.status = status,
-		.headers = &type,
-		.count = 1,
+		.headers = headers,
+		.count = 2,
 		.content_length = (int64_t)len,
 		.has_body = !no_body,
 	};

@@ -26,6 +26,9 @@ void reply_unhandled(struct exchange *, const struct problem *);
 void reply_text(struct exchange *, int status, const char *content_type, const char *text,
 		size_t len, bool no_body);
 
+/* The value of a Date header now; it stays for a second at least. */
+struct slice reply_date(void);
+
 /* Whole seconds for a Retry-After: rounded up, from 1 to an hour. */
 int64_t reply_retry_after_s(int64_t us);
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/access_log.h"
+#include "gateway/forwarding.h"
 #include "gateway/gateway.h"
 #include "gateway/rate_floor.h"
 #include "gateway/reply.h"
@@ -65,6 +66,7 @@ static void request_finish(struct request *r, enum outcome outcome)
 		backend_drop(r->backend);
 	config_drop(r->config);
 	mem_free(r->sticky_cookie);
+	mem_free(r->via);
 	list_remove(&r->link);
 	mem_free(r);
 }
@@ -138,6 +140,16 @@ static void copy(char *to, size_t size, struct slice from)
 	to[n] = '\0';
 }
 
+static void describe_client(struct request *r, const struct http_head *head)
+{
+	const struct net_address *peer = r->exchange->peer;
+	struct net_address client = forwarding_client(&r->gateway->config->forwarding, peer, head);
+	if (net_is_same(&client, peer))
+		net_format(peer, r->client);
+	else
+		net_format_host(&client, r->client);
+}
+
 static struct request *request_new(struct gateway *gw, struct exchange *x,
 				   const struct http_head *head)
 {
@@ -150,12 +162,22 @@ static struct request *request_new(struct gateway *gw, struct exchange *x,
 	r->exchange = x;
 	r->begun_us = x->begun_us;
 	r->route = "none";
+	describe_client(r, head);
 	r->is_head = slice_is(head->method, "HEAD");
 	copy(r->method, sizeof(r->method), head->method);
 	copy(r->target, sizeof(r->target), head->target);
 	forward_request_id(head, r->id);
 	x->owner = r;
 	return r;
+}
+
+/* It asks about the last one that it may reach: that is the gateway. */
+static void answer_options(struct request *r)
+{
+	r->route = "none";
+	r->status = 200;
+	r->has_responded = true;
+	reply_text(r->exchange, 200, "text/plain", "", 0, false);
 }
 
 static void refuse_route(struct request *r, const struct route *route)
@@ -170,6 +192,9 @@ static void refuse_route(struct request *r, const struct route *route)
 	case ROUTE_BLOCKED:
 		r->route = route->pattern->text;
 		refuse(r, 403, "blocked", "this route is blocked for clients of this service");
+		break;
+	case ROUTE_END:
+		answer_options(r);
 		break;
 	default:
 		refuse(r, 400, "bad_target", "the request target is neither a path nor a URL");
@@ -406,9 +431,24 @@ void request_failed(struct request *r, enum outcome outcome, int status, const c
 	answer_problem(r, status, reason, detail, status == 503 ? US_PER_S : 0);
 }
 
-enum { OWN_HEADERS = 2 };
+enum { OWN_HEADERS = 4 };
 
 /* --- answer ---------------------------------------------------------------------------------- */
+
+static size_t add_via(struct request *r, const struct http_head *head, struct http_header *headers,
+		      size_t n)
+{
+	const char *via = r->gateway->config->forwarding.via;
+	if (forward_is_off(via) || head->status == 101)
+		return n;
+	mem_free(r->via);
+	int len = asprintf(&r->via, "1.%d %s", head->minor, via);
+	if (len < 0)
+		r->via = NULL;
+	else
+		headers[n++] = (struct http_header){SLICE("Via"), slice_of(r->via), HEADER_VIA};
+	return n;
+}
 
 static size_t add_own_headers(struct request *r, const struct http_head *head,
 			      struct http_header *headers, size_t n)
@@ -416,6 +456,9 @@ static size_t add_own_headers(struct request *r, const struct http_head *head,
 	if (!http_find(head, HEADER_X_REQUEST_ID).at)
 		headers[n++] = (struct http_header){SLICE("X-Request-Id"), slice_of(r->id),
 						    HEADER_X_REQUEST_ID};
+	if (!http_find(head, HEADER_DATE).at && head->status >= 200)
+		headers[n++] = (struct http_header){SLICE("Date"), reply_date(), HEADER_DATE};
+	n = add_via(r, head, headers, n);
 	const char *cookie = r->backend->config->pass_through.sticky_cookie;
 	if (cookie && r->job && r->job->ticket.kind == TICKET_PASS) {
 		mem_free(r->sticky_cookie);
@@ -428,6 +471,18 @@ static size_t add_own_headers(struct request *r, const struct http_head *head,
 				SLICE("Set-Cookie"), slice_of(r->sticky_cookie), HEADER_OTHER};
 	}
 	return n;
+}
+
+void request_answer_interim(struct request *r, const struct http_head *head)
+{
+	struct http_header headers[FORWARD_HEADERS_MAX];
+	struct answer a = {
+		.status = head->status,
+		.headers = headers,
+		.count = forward_answer_headers(head, headers, FORWARD_HEADERS_MAX, false),
+		.content_length = -1,
+	};
+	exchange_inform(r->exchange, &a);
 }
 
 void request_answer_head(struct request *r, const struct http_head *head)

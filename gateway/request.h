@@ -47,7 +47,9 @@ struct request {
 	bool found_cold; /* there was no pod when it joined the queue */
 	int attempts;
 	int64_t begun_us, queued_us, granted_us, first_byte_us; /* 0: not yet */
-	char *sticky_cookie; /* to be set in the answer; NULL: none */
+	char *sticky_cookie;	     /* to be set in the answer; NULL: none */
+	char *via;		     /* the same */
+	char client[NET_TEXT_BYTES]; /* as far as the one who says so is trusted */
 };
 
 /* The handler of the listeners that serve clients. */
@@ -57,6 +59,7 @@ extern const struct exchange_handler request_handler;
 void request_granted(struct request *, const struct pod *);
 void request_requeued(struct request *);
 void request_refused(struct request *, enum refusal, int64_t retry_after_us);
+void request_answer_interim(struct request *, const struct http_head *);
 void request_answer_head(struct request *, const struct http_head *);
 void request_answer_body(struct request *, const char *bytes, size_t len);
 void request_answer_end(struct request *);

@@ -5,31 +5,41 @@
 #include <string.h>
 #include <strings.h>
 
+#include "gateway/forward.h"
 #include "gateway/gateway.h"
 #include "gateway/syntax.h"
 
 enum { HOST_BYTES = 256 };
 
 /* An absolute target ("http://host/path") carries its own host, which wins (RFC 9112, 3.2.2). */
-static bool split_target(struct slice target, struct slice *host, struct slice *path)
+static bool split_absolute(struct route *r, struct slice target, bool is_options)
 {
 	static const char *const schemes[] = {"http://", "https://"};
-	if (target.len && target.at[0] == '/') {
-		*path = target;
-		return true;
-	}
 	for (size_t i = 0; i < 2; i++) {
-		size_t n = strlen(schemes[i]);
+		size_t n = strlen(schemes[i]), len = 0;
 		if (target.len < n || strncasecmp(target.at, schemes[i], n) != 0)
 			continue;
 		struct slice rest = {target.at + n, target.len - n};
-		const char *slash = memchr(rest.at, '/', rest.len);
-		size_t host_len = slash ? (size_t)(slash - rest.at) : rest.len;
-		*host = (struct slice){rest.at, host_len};
-		*path = slash ? (struct slice){slash, rest.len - host_len} : SLICE("/");
-		return host_len > 0 && syntax_is_host(*host);
+		while (len < rest.len && rest.at[len] != '/' && rest.at[len] != '?')
+			len++;
+		r->host = (struct slice){rest.at, len};
+		r->target = (struct slice){rest.at + len, rest.len - len};
+		r->lacks_path = r->target.len && r->target.at[0] == '?';
+		/* RFC 9112, 3.2.4: without a path, OPTIONS asks about the server itself. */
+		if (!r->target.len)
+			r->target = is_options ? SLICE("*") : SLICE("/");
+		return len > 0 && syntax_is_host(r->host);
 	}
 	return false;
+}
+
+static bool split_target(struct route *r, const struct http_head *head)
+{
+	bool is_options = slice_is(head->method, "OPTIONS");
+	r->target = head->target;
+	if (head->target.at[0] == '/' || (is_options && slice_is(head->target, "*")))
+		return true;
+	return split_absolute(r, head->target, is_options);
 }
 
 /* Lower case, without the port and a final dot. */
@@ -92,13 +102,11 @@ static struct backend *backend_for(struct gateway *gw, const char *bound_service
 struct route router_find(struct gateway *gw, const struct exchange *x, const struct http_head *head)
 {
 	struct route r = {.kind = ROUTE_BAD_TARGET, .host = http_find(head, HEADER_HOST)};
-	if (slice_is(head->method, "CONNECT")) {
+	if (slice_is(head->method, "CONNECT") || slice_is(head->method, "TRACE")) {
 		r.kind = ROUTE_BAD_METHOD;
 		return r;
 	}
-	if (slice_is(head->target, "*") && slice_is(head->method, "OPTIONS"))
-		r.target = head->target;
-	else if (!split_target(head->target, &r.host, &r.target))
+	if (!split_target(&r, head))
 		return r;
 	r.backend = backend_for(gw, x->service, r.host);
 	if (!r.backend) {
@@ -106,11 +114,14 @@ struct route router_find(struct gateway *gw, const struct exchange *x, const str
 		return r;
 	}
 	const struct service_config *s = r.backend->config;
-	r.pattern = slot_pattern_match(s->blocked, s->blocked_count, head->method, r.target);
+	struct slice path = r.lacks_path ? SLICE("/") : r.target;
+	r.pattern = slot_pattern_match(s->blocked, s->blocked_count, head->method, path);
 	r.kind = ROUTE_BLOCKED;
 	if (r.pattern)
 		return r;
-	r.pattern = slot_pattern_match(s->slots, s->slot_count, head->method, r.target);
+	r.pattern = slot_pattern_match(s->slots, s->slot_count, head->method, path);
 	r.kind = r.pattern ? ROUTE_SLOT : ROUTE_PASS;
+	if (forward_hops_left(head) == 0)
+		r.kind = ROUTE_END;
 	return r;
 }

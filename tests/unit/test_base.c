@@ -9,10 +9,12 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/net_range.h"
 #include "base/str.h"
 #include "base/table.h"
 
@@ -473,9 +475,85 @@ static void str_without_memory_stays_as_it_was(void **state)
 	str_release(&s);
 }
 
+static void ranges_hold_their_addresses(void **state)
+{
+	static const struct {
+		const char *range, *address;
+		bool holds;
+	} rows[] = {
+		{"10.0.0.0/8", "10.255.0.1:1", true},
+		{"10.0.0.0/8", "11.0.0.1:1", false},
+		{"10.1.2.3", "10.1.2.3:1", true},
+		{"10.1.2.3", "10.1.2.4:1", false},
+		{"10.1.2.128/25", "10.1.2.129:1", true},
+		{"10.1.2.128/25", "10.1.2.127:1", false},
+		{"0.0.0.0/0", "1.2.3.4:1", true},
+		{"0.0.0.0/0", "[::1]:1", false},
+		{"::/0", "[2001:db8::1]:1", true},
+		{"2001:db8::/32", "[2001:db8:1::]:1", true},
+		{"2001:db8::/33", "[2001:db8:8000::]:1", false},
+		{"2001:db8::/33", "[2001:db8:7fff::]:1", true},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct net_range r;
+		struct net_address a;
+		assert_null(net_range_parse(rows[i].range, &r));
+		assert_null(net_parse(rows[i].address, &a));
+		assert_int_equal(net_range_holds(&r, &a), rows[i].holds);
+	}
+}
+
+static void hosts_are_parsed_as_proxies_write_them(void **state)
+{
+	static const char *const rows[][2] = {
+		{"1.2.3.4", "1.2.3.4"},
+		{"1.2.3.4:80", "1.2.3.4"},
+		{"2001:db8::1", "2001:db8::1"},
+		{"[::1]", "::1"},
+		{"[::1]:80", "::1"},
+		{"", NULL},
+		{"[", NULL},
+		{"[]", NULL},
+		{"[1.2.3.4]", NULL},
+		{"1.2.3.4:", NULL},
+		{"1.2.3.4:x", NULL},
+		{"1.2.3.4:123456", NULL},
+		{"[::1]80", NULL},
+		{"1.2.3", NULL},
+		{"unknown", NULL},
+		{"_hidden", NULL},
+		{"1.2.3.4]", NULL},
+		{":80", NULL},
+		{"1.2.3.4 ", NULL},
+		{"1111111111111111111111111111111111111111111111111111111111", NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct net_address a;
+		char text[NET_TEXT_BYTES];
+		assert_int_equal(net_parse_host(slice_of(rows[i][0]), &a), rows[i][1] != NULL);
+		if (!rows[i][1])
+			continue;
+		net_format_host(&a, text);
+		assert_string_equal(text, rows[i][1]);
+	}
+}
+
+static void dates_are_written_as_http_does(void **state)
+{
+	char text[CLOCK_TEXT_BYTES];
+	(void)state;
+	clock_format_http(INT64_C(784111777) * US_PER_S, text);
+	assert_string_equal(text, "Sun, 06 Nov 1994 08:49:37 GMT");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ranges_hold_their_addresses),
+		cmocka_unit_test(hosts_are_parsed_as_proxies_write_them),
+		cmocka_unit_test(dates_are_written_as_http_does),
 		cmocka_unit_test(heap_gives_the_least_key),
 		cmocka_unit_test(heap_sorts),
 		cmocka_unit_test_teardown(heap_without_memory_is_as_it_was, tear_down),

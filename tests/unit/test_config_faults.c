@@ -51,11 +51,38 @@ static const struct row file_faults[] = {
 static const struct row key_faults[] = {
 	{TOP("'lisseners': []"), "lisseners: unknown key; did you mean \"listeners\"?"},
 	{TOP("'zzz': 1"),
-	 "zzz: unknown key; known here are listeners, admin, services, limits, log, "
+	 "zzz: unknown key; known here are listeners, admin, services, limits, forwarding, log, "
 	 "spoolDirectory, drainTimeout"},
 	{TOP("'': 1"),
-	 "[\"\"]: unknown key; known here are listeners, admin, services, limits, log, "
+	 "[\"\"]: unknown key; known here are listeners, admin, services, limits, forwarding, log, "
 	 "spoolDirectory, drainTimeout"},
+	{TOP("'forwarding': {'trusted': []}"),
+	 "forwarding.trusted: unknown key; did you mean \"trustedProxies\"?"},
+	{TOP("'forwarding': {'headers': 'all'}"),
+	 "forwarding.headers: must be \"both\", \"forwarded\", \"off\" or \"x-forwarded\", not "
+	 "\"all\""},
+	{TOP("'forwarding': {'via': 'a b'}"),
+	 "forwarding.via: \"a b\": must be letters, digits and !#$%&'*+-.^_`|~ only"},
+	{TOP("'forwarding': {'trustedProxies': '10.0.0.0/8'}"),
+	 "forwarding.trustedProxies: must be a list of 0 to 1000 addresses or ranges, not "
+	 "\"10.0.0.0/8\""},
+	{TOP("'forwarding': {'trustedProxies': ['10.0.0.0/33', '10.0.0.1/8', 'ten', 4, '::/129', "
+	     "'10.0.0.0/', '10.0.0.0/8x', '10.0.0.1:80']}"),
+	 "forwarding.trustedProxies[0]: \"10.0.0.0/33\": what stands behind the \"/\" must be a "
+	 "number up to 32, or 128 with IPv6\n"
+	 "forwarding.trustedProxies[1]: \"10.0.0.1/8\": the address has bits behind its prefix: "
+	 "write the first address of the range\n"
+	 "forwarding.trustedProxies[2]: \"ten\": not an address or a range such as \"10.0.0.0/8\" "
+	 "or \"2001:db8::/32\"\n"
+	 "forwarding.trustedProxies[3]: must be a text, not 4\n"
+	 "forwarding.trustedProxies[4]: \"::/129\": what stands behind the \"/\" must be a number "
+	 "up to 32, or 128 with IPv6\n"
+	 "forwarding.trustedProxies[5]: \"10.0.0.0/\": what stands behind the \"/\" must be a "
+	 "number up to 32, or 128 with IPv6\n"
+	 "forwarding.trustedProxies[6]: \"10.0.0.0/8x\": what stands behind the \"/\" must be a "
+	 "number up to 32, or 128 with IPv6\n"
+	 "forwarding.trustedProxies[7]: \"10.0.0.1:80\": not an address or a range such as "
+	 "\"10.0.0.0/8\" or \"2001:db8::/32\""},
 	{TOP("'log': {'a\\nb': 1}"),
 	 "log[\"a\\u000ab\"]: unknown key; known here are level, access"},
 	{TOP("'log': {'Level': 'info'}"), "log.Level: unknown key; did you mean \"level\"?"},

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/forward.h"
+#include "gateway/gateway.h"
 #include "metrics/exposition.h"
 #include "metrics/metrics.h"
 
@@ -302,7 +303,9 @@ static void on_body(void *owner, const char *bytes, size_t len)
 static void forward(const struct http_head *h, bool may_fail)
 {
 	struct net_address peer;
-	struct exchange x = {.peer = &peer, .version = "1.1"};
+	struct config config = {.forwarding = {.headers = FORWARDING_BOTH, .via = "v"}};
+	struct gateway gw = {.config = &config};
+	struct exchange x = {.peer = &peer, .version = "1.1", .gateway = &gw};
 	struct route route = {.host = SLICE("h"), .target = SLICE("/a?b")};
 	struct str s;
 	net_parse("1.2.3.4:5", &peer);
