@@ -222,15 +222,30 @@ void job_disappoint(struct job *j, enum outcome outcome, int status, const char 
 /* An idempotent request beside the slots that has seen no byte of an answer may be sent again. */
 static bool may_send_again(const struct job *j)
 {
-	return job_is_pass(j) && j->is_safe && j->request && !j->answer_has_begun && !j->body;
+	return job_is_pass(j) && j->is_safe && j->request && !j->answer_has_begun && !j->body &&
+	       !j->interims && !(j->parser && http_parser_has_begun(j->parser));
+}
+
+/* To the same pod if that may only have closed a kept connection in this moment, else to another.
+ * Where there is no other one it does not wait for one: that could take as long as it likes. */
+static bool send_again(struct job *j)
+{
+	bool was_kept = j->upstream && j->upstream->is_reused;
+	if (!may_send_again(j))
+		return false;
+	if (was_kept)
+		job_unsent(j, UNSENT_STALE);
+	else if (service_has_another(job_service(j), &j->ticket, j->pod))
+		job_unsent(j, UNSENT_SAFE);
+	else
+		return false;
+	return true;
 }
 
 void job_broke(struct job *j, const char *kind, const char *detail)
 {
-	if (may_send_again(j)) {
-		job_unsent(j, UNSENT_SAFE);
+	if (send_again(j))
 		return;
-	}
 	log_info("%s: a pod failed a job (%s): %s", j->backend->name, kind, detail);
 	job_disappoint(j, OUTCOME_POD_FAILED, 502, "pod_failed", detail);
 	job_finish(j, JOB_BROKE, kind);

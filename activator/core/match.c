@@ -84,6 +84,16 @@ static struct pod *pod_to_pass(struct service *s, const struct ticket *t)
 	return NULL;
 }
 
+bool service_has_another(struct service *s, const struct ticket *t, uint64_t pod)
+{
+	const enum pod_state open[] = {POD_READY, POD_FULL};
+	for (size_t i = 0; i < sizeof(open) / sizeof(*open); i++)
+		LIST_EACH(p, &s->pods[open[i]], struct pod, link)
+			if (p->id != pod && may_pass(s, t, p))
+				return true;
+	return false;
+}
+
 /* --- granting --- */
 
 static bool grant(struct service *s, struct pod *p, struct ticket *t, int64_t now_us,

@@ -94,6 +94,9 @@ enum unsent {
 void service_returned(struct service *, uint64_t grant, struct ticket *, enum unsent,
 		      int64_t now_us);
 
+/* Whether a ticket that passes beside the slots could go to another pod at once. */
+bool service_has_another(struct service *, const struct ticket *, uint64_t pod);
+
 /* Then: it waits again at its old place, skips the pod that failed it, or is refused when it has
  * tried enough. */
 void service_requeue(struct service *, struct ticket *, int64_t now_us);

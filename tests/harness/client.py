@@ -184,6 +184,10 @@ class Client:
         response = self.read_head()
         while 100 <= response.status < 200 and response.status != 101:
             response = self.read_head()
+        return self.read_body(response, method)
+
+    def read_body(self, response, method="GET"):
+        """The rest of an answer whose head has been read."""
         if method == "HEAD" or response.status in (101, 204, 304):
             return response
         if response.get("transfer-encoding", "").lower() == "chunked":
