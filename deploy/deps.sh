@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing on a Debian machine: deps.sh build|run|test|deep...
+# Installs what is missing on a Debian machine: deps.sh build|run|test|deep|peers...
 set -eu
 
 packages=
@@ -11,6 +11,7 @@ for purpose in "$@"; do
 	test) packages="$packages libcmocka-dev clang-format python3 python3-pytest
 		python3-uvicorn python3-fastapi python3-websockets curl hey openssl" ;;
 	deep) packages="$packages clang libclang-rt-14-dev valgrind" ;;
+	peers) packages="$packages haproxy nginx-light" ;;
 	*) echo "deps.sh: unknown purpose: $purpose" >&2; exit 2 ;;
 	esac
 done

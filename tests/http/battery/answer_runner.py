@@ -16,6 +16,8 @@ class Got:
     answer: object = None      # the final one; None: it broke off
     interims: list = field(default_factory=list)
     broken: str = ""
+    hangs: bool = False
+    followed: object = None    # the answer to another client's request behind it
 
     def __str__(self):
         return f"{self.answer}{self.broken}, before it {self.interims}"
@@ -57,26 +59,35 @@ def end(job, then):
     job.release(close=then != KEEP)
 
 
-def play(address, stage, case, cut=WHOLE):
+def play(address, stage, case, cut=WHOLE, patience=None):
     stage.case, stage.cut = case, cut
     got = Got()
-    with Client(address) as client:
-        client.request(case.method, "/aside/case", version=case.version)
-        try:
-            head = client.read_head()
-            while 100 <= head.status < 200:
-                got.interims.append(head.status)
-                head = client.read_head()
-            got.answer = client.read_body(head, case.method)
-        except (Broken, ConnectionError) as error:
-            got.broken = f"broken: {error!r}"
-    with Client(address) as client:
-        got.followed = client.get("/aside/follow").read_response()
+    try:
+        with Client(address, timeout=patience) as client:
+            client.request(case.method, "/aside/case", version=case.version)
+            read_answer(client, case, got)
+        with Client(address, timeout=patience) as client:
+            got.followed = client.get("/aside/follow").read_response()
+    except TimeoutError:
+        got.hangs = True
     return got
+
+
+def read_answer(client, case, got):
+    try:
+        head = client.read_head()
+        while 100 <= head.status < 200:
+            got.interims.append(head.status)
+            head = client.read_head()
+        got.answer = client.read_body(head, case.method)
+    except (Broken, ConnectionError, ValueError) as error:
+        got.broken = f"broken: {error!r}"
 
 
 def fault(case, got):
     """What is wrong with it; None: nothing."""
+    if got.hangs:
+        return "no answer"
     if got.followed.status != 200 or got.followed.body != b"followed":
         return f"the next request got {got.followed}"
     if case.want == BROKEN:

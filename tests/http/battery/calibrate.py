@@ -4,7 +4,7 @@
     /usr/bin/python3 tests/http/battery/calibrate.py [haproxy nginx slotgate]
 
 Where both peers reject what we accept, or accept what we reject, the RFC decides; the table tells
-where to look. Needs the packages haproxy and nginx (deploy/deps.sh deep); everything stays on
+where to look. Needs the packages haproxy and nginx (deploy/deps.sh peers); everything stays on
 loopback, in a temporary folder.
 """
 import contextlib
@@ -18,12 +18,12 @@ import time
 HERE = pathlib.Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parents[1])]
 
-from battery import framing, heads  # noqa: E402
+from battery import answer_runner, answers, framing, heads  # noqa: E402
 from battery.runner import fault, play  # noqa: E402
 from harness.demo import binary  # noqa: E402
 from harness.pod import Pod  # noqa: E402
 
-CASES = framing.CASES + heads.CASES
+REQUESTS = framing.CASES + heads.CASES
 PATIENCE = 2  # seconds without an answer: that is one, too
 
 HAPROXY = """
@@ -63,7 +63,7 @@ http {{
 SLOTGATE = """
 {{"listeners": [{{"address": "127.0.0.1:{port}"}}], "admin": {{"address": "127.0.0.1:0"}},
  "services": [{{"name": "sd", "slots": [], "pods": {{"static": ["127.0.0.1:{pod}"]}},
-               "readiness": {{"none": true}}}}]}}
+               "readiness": {{"none": true}}, "ejection": {{"consecutiveFailures": 1000}}}}]}}
 """
 
 PEERS = {
@@ -105,28 +105,47 @@ def wait_for_port(port):
     raise RuntimeError("the peer does not listen: is its package installed?")
 
 
-def verdict(case, outcome):
+def request_verdict(case, outcome):
     """A word or two: what it did, and "!" where that is a fault by our reckoning."""
     statuses = "/".join(map(str, outcome.statuses[:1])) or "closed"
     word = f"rejects {statuses}" if outcome.was_rejected else f"accepts {statuses}"
     return word + ("!" if fault(case, outcome) else "")
 
 
-def main():
-    names = sys.argv[1:] or list(PEERS)
-    table = {case.name: [] for case in CASES}
-    for name in names:
-        pod = Pod()
-        with running(name, pod) as address:
-            for case in CASES:
-                outcome = play(address, pod, case, patience=PATIENCE)
-                table[case.name].append(verdict(case, outcome))
-        pod.close()
+def answer_verdict(case, got):
+    word = "hangs" if got.hangs else f"gives {got.answer.status}" if got.answer else "breaks off"
+    return word + ("!" if answer_runner.fault(case, got) else "")
+
+
+def play_requests(address, pod):
+    return [request_verdict(case, play(address, pod, case, patience=PATIENCE))
+            for case in REQUESTS]
+
+
+def play_answers(address, stage):
+    return [answer_verdict(case, answer_runner.play(address, stage, case, patience=PATIENCE))
+            for case in answers.CASES]
+
+
+def print_differences(cases, names, columns):
     print(f"{'case':45} {'wanted':8}" + "".join(f"{name:18}" for name in names))
-    for case in CASES:
-        row = table[case.name]
+    for case, *row in zip(cases, *columns):
         if len({word.split()[0] for word in row}) > 1 or any("!" in word for word in row):
             print(f"{case.name:45} {case.want:8}" + "".join(f"{word:18}" for word in row))
+
+
+def main():
+    names = sys.argv[1:] or list(PEERS)
+    of_requests, of_answers = [], []
+    for name in names:
+        stage = answer_runner.Stage()
+        with running(name, stage.pod) as address:
+            of_requests.append(play_requests(address, stage.pod))
+            of_answers.append(play_answers(address, stage))
+        stage.pod.close()
+    print_differences(REQUESTS, names, of_requests)
+    print()
+    print_differences(answers.CASES, names, of_answers)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,10 @@ LENGTHS = [
            severity=CRITICAL, body=b"12345"),
     passes("length with leading zeros", post(b"Content-Length: 00000000000000000000005",
                                              body=b"12345"), body=b"12345"),
-    passes("length with blanks around", post(b"Content-Length: \t 5 \t", body=b"12345"),
+    passes("length with spaces around", post(b"Content-Length:   5  ", body=b"12345"),
+           body=b"12345"),
+    # Legal (RFC 9110, 5.6.3) and unseen in the wild; llhttp and nginx refuse it.
+    either("length with tabs around", post(b"Content-Length: \t 5 \t", body=b"12345"),
            body=b"12345"),
     passes("length without a space", post(b"Content-Length:5", body=b"12345"), body=b"12345"),
     passes("length in other case", post(b"cOnTeNt-LeNgTh: 5", body=b"12345"), body=b"12345"),
