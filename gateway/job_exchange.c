@@ -11,10 +11,17 @@ enum { PIECES = 16, INTERIMS_MAX = 64 };
 
 /* --- the answer ------------------------------------------------------------------------------ */
 
-/* A 101 that nobody asked for is none: on_end refuses it. */
+/* Both sides agree: the client has asked for a WebSocket, and the pod says that this is one. */
+static bool is_switch(const struct job *j, const struct http_head *head)
+{
+	struct slice to = http_find(head, HEADER_UPGRADE);
+	return head->status == 101 && j->wants_upgrade && to.at && slice_is_nocase(to, "websocket");
+}
+
+/* Another 101 is none: on_end refuses it. */
 static bool is_interim(const struct job *j, const struct http_head *head)
 {
-	return head->status < 200 && (head->status != 101 || !j->wants_upgrade);
+	return head->status < 200 && !is_switch(j, head);
 }
 
 /* They go on to the client (RFC 9110, 15.2), but for the one to continue: it has been told already. */
@@ -61,8 +68,8 @@ static void begin_answer(struct job *j)
 static bool on_end(struct job *j, const char *bytes, size_t len)
 {
 	const struct http_head *head = http_parser_head(j->parser);
-	if (head->status == 101 && !j->wants_upgrade) {
-		job_broke(j, "garbage", "the pod switches protocols unasked");
+	if (head->status == 101 && !is_switch(j, head)) {
+		job_broke(j, "garbage", "the pod switches to a protocol that nobody has asked for");
 		return false;
 	}
 	if (is_interim(j, head) && j->interims > INTERIMS_MAX) {

@@ -84,3 +84,32 @@ def test_without_patterns_nothing_takes_a_slot(gateway, pods):
     for _ in clients:
         pod.next().answer()
     assert [client.read_response().status for client in clients] == [200] * 5
+
+
+def test_options_that_may_go_no_further_are_answered_here(gateway, pod):
+    front = gateway(pod)
+    before = len(pod.requests)
+    with front.client() as client:
+        client.request("OPTIONS", "/p", [("Max-Forwards", "0")])
+        response = client.read_response()
+        assert response.status == 200 and response.get("via") is None
+        assert client.get("/next").read_response().status == 200
+    assert [request.path for request in pod.requests[before:]] == ["/next"]
+
+
+def test_a_method_in_small_letters_takes_its_slot_too(gateway, pod):
+    """A pod may take "post" for POST; a job under that name must be counted."""
+    front = gateway(pod, slots=["POST /job"])
+    client = front.client()
+    client.request("post", "/job", body=b"{}")
+    job = pod.next()
+    front.wait_for(working=1)
+    job.answer()
+    assert client.read_response().status == 200
+
+
+def test_our_own_answers_are_dated(gateway, pod):
+    front = gateway(pod)
+    response = front.get("/sdapi/v1/server-kill")
+    assert response.status == 403
+    assert response.get("date").endswith(" GMT") and len(response.get("date")) == 29

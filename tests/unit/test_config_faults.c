@@ -56,8 +56,8 @@ static const struct row key_faults[] = {
 	{TOP("'': 1"),
 	 "[\"\"]: unknown key; known here are listeners, admin, services, limits, forwarding, log, "
 	 "spoolDirectory, drainTimeout"},
-	{TOP("'forwarding': {'trusted': []}"),
-	 "forwarding.trusted: unknown key; did you mean \"trustedProxies\"?"},
+	{TOP("'forwarding': {'trustedProxy': []}"),
+	 "forwarding.trustedProxy: unknown key; did you mean \"trustedProxies\"?"},
 	{TOP("'forwarding': {'headers': 'all'}"),
 	 "forwarding.headers: must be \"both\", \"forwarded\", \"off\" or \"x-forwarded\", not "
 	 "\"all\""},

@@ -64,7 +64,7 @@ def play(address, stage, case, cut=WHOLE, patience=None):
     got = Got()
     try:
         with Client(address, timeout=patience) as client:
-            client.request(case.method, "/aside/case", version=case.version)
+            client.request(case.method, "/aside/case", case.headers, version=case.version)
             read_answer(client, case, got)
         with Client(address, timeout=patience) as client:
             got.followed = client.get("/aside/follow").read_response()

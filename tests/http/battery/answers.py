@@ -18,6 +18,7 @@ class Answer:
     has: dict = field(default_factory=dict)  # headers of the answer that the client gets
     lacks: tuple = ()
     interims: tuple = ()   # statuses before it
+    headers: tuple = ()    # of the request
     is_dirty: bool = False  # whole, but the pod's connection must not be used again
 
     def __str__(self):
@@ -167,6 +168,9 @@ WRONG = [
     refused("status line without end", b"HTTP/1.1 200 " + b"v" * 300_000),
     refused("fields by the thousand", ok(*[b"A: v"] * 3000)),
     refused("protocols switched unasked", b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
+    *(refused(f"switch to {name}", b"HTTP/1.1 101 X\r\nConnection: upgrade\r\n" + line + b"\r\n",
+              headers=(("Connection", "upgrade"), ("Upgrade", "websocket")))
+      for name, line in {"nothing": b"", "h2c": b"Upgrade: h2c\r\n"}.items()),
     refused("nothing", b"", FIN), refused("nothing but a reset", b"", RST),
     refused("half a status line", b"HTTP/1.1 20", FIN), refused("half a head", OK + b"Content-Le", FIN),
     refused("half a head and a reset", OK + b"Content-Le", RST),
