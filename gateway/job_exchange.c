@@ -7,7 +7,7 @@
 #include "gateway/forward.h"
 #include "gateway/job_state.h"
 
-enum { PIECES = 16, INTERIMS_MAX = 64 };
+enum { PIECES = 16, INTERIMS_MAX = 1000 };
 
 /* --- the answer ------------------------------------------------------------------------------ */
 

@@ -176,15 +176,27 @@ def test_a_connection_with_an_unsent_body_is_not_used_again(gateway, pod):
     assert pod.requests[0].connection is not pod.requests[1].connection
 
 
-def test_endless_interim_answers_end_with_the_timeout(gateway, pod):
+def test_interim_answers_do_not_put_off_the_timeout(gateway, pod):
     front = gateway(pod, timeouts={"response": "200ms"})
     client = front.open_post("/job")
     job = pod.next()
-    while not client.has_bytes():
+    for _ in range(100):
         job.send(b"HTTP/1.1 102 Processing\r\n\r\n")
     assert client.read_response().status == 504
     job.answer()
     front.wait_for(free=1)
+
+
+def test_endless_interim_answers_are_none(gateway, pod):
+    front = gateway(pod)
+    client = front.open_post("/job")
+    job = pod.next()
+    with pytest.raises(OSError):
+        while True:
+            job.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+    assert client.read_response().status == 502
+    job.end()
+    job.release(close=True)
 
 
 def test_a_broken_job_is_not_sent_to_another_pod(gateway, pods):

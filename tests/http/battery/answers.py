@@ -177,7 +177,7 @@ WRONG = [
     refused("a head without its last line", OK + b"Content-Length: 3\r\n", FIN),
     refused("continue and no more", b"HTTP/1.1 100 Continue\r\n\r\n", FIN),
     refused("continue and garbage", b"HTTP/1.1 100 Continue\r\n\r\nxyz\r\n"),
-    refused("interim answers by the thousand", b"HTTP/1.1 102 Processing\r\n\r\n" * 1000),
+    refused("interim answers by the thousand", b"HTTP/1.1 102 Processing\r\n\r\n" * 3000),
 ]
 
 CUT = [
