@@ -449,7 +449,7 @@ void http_parser_begin(struct http_parser *p, enum http_kind kind, struct http_l
 	fresh.capacity = p->capacity;
 	*p = fresh;
 	str_clear(&p->text);
-	start_line_init(&p->line, kind == HTTP_IS_RESPONSE);
+	start_line_init(&p->line, kind == HTTP_IS_RESPONSE, limits.target_bytes);
 	llhttp_init(&p->llhttp, kind == HTTP_IS_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
 	p->llhttp.data = p;
 }

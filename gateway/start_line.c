@@ -6,10 +6,11 @@
 /* No method is longer; what is, is answered as one that nobody knows. */
 enum { METHOD_MAX_BYTES = 64, STATUS_DIGITS = 3 };
 
-void start_line_init(struct start_line *l, bool is_answer)
+void start_line_init(struct start_line *l, bool is_answer, size_t target_max_bytes)
 {
 	*l = (struct start_line){.state = is_answer ? START_VERSION : START_METHOD,
-				 .is_answer = is_answer};
+				 .is_answer = is_answer,
+				 .target_max_bytes = target_max_bytes};
 }
 
 static enum start_line_state bad(struct start_line *l, int status, const char *fault)
@@ -44,8 +45,8 @@ static enum start_line_state on_target(struct start_line *l, char byte)
 		return bad(l, 400, "the request line does not end with HTTP/1.x");
 	if (!syntax_is_target_byte(byte))
 		return bad(l, 400, "the request target is malformed");
-	if (++l->target_len > START_TARGET_MAX_BYTES)
-		return bad(l, 414, "the request target is longer than 8192 bytes");
+	if (++l->target_len > l->target_max_bytes)
+		return bad(l, 414, "the request target is too long");
 	return START_TARGET;
 }
 

@@ -25,19 +25,18 @@ enum start_line_state {
 	START_BAD, /* `fault` and `fault_status` say why */
 };
 
-enum { START_TARGET_MAX_BYTES = 8192 };
-
 struct start_line {
 	enum start_line_state state;
 	bool is_answer;
 	size_t at; /* bytes of what the state reads */
 	size_t method_len, target_len, reason_len;
+	size_t target_max_bytes;
 	int major, minor, status;
 	const char *fault;
 	int fault_status; /* that a client which sent this is answered with */
 };
 
-void start_line_init(struct start_line *, bool is_answer);
+void start_line_init(struct start_line *, bool is_answer, size_t target_max_bytes);
 
 /* Takes bytes up to and with the line's end; returns how many. */
 size_t start_line_take(struct start_line *, const char *bytes, size_t len);
