@@ -306,7 +306,7 @@ def test_a_client_that_does_not_speak_tls(secure, pod, certificates):
             c.read_to_end()
     wait_until(lambda: made.metrics()("slotgate_tls_handshakes_total", result="failed") == 2,
                "both are counted")
-    assert "http request" in made.log()
+    wait_until(lambda: "http request" in made.log(), made.log)
 
 
 def test_a_handshake_that_stalls_is_ended(gateway, pod, certificates):
