@@ -202,10 +202,17 @@ static void read_batch(struct work *work)
 	}
 }
 
+/* All of what waits in memory for the disk goes elsewhere. */
+static void move_tail(struct spool *s, struct chunks *to)
+{
+	s->space->waiting_bytes -= (int64_t)s->tail.bytes;
+	chunks_move(to, &s->tail);
+}
+
 static void destroy(struct spool *s)
 {
+	move_tail(s, &s->head);
 	chunks_clear(s->space, &s->head);
-	chunks_clear(s->space, &s->tail);
 	chunks_clear(s->space, &s->batch);
 	s->space->disk_bytes -= s->file_end;
 	if (s->fd >= 0)
@@ -260,7 +267,7 @@ static void on_disk_done(struct work *work)
 
 static void start_writing(struct spool *s)
 {
-	chunks_move(&s->batch, &s->tail);
+	move_tail(s, &s->batch);
 	s->space->disk_bytes += (int64_t)s->batch.bytes;
 	s->disk = DISK_WRITING;
 	s->work.run = write_batch;
@@ -299,7 +306,7 @@ static void drive(struct spool *s)
 	} else if (reader_waits && s->file_start == s->file_end) {
 		/* The reader has caught up: what is left is in memory, and the file is done with
 		 * until memory runs over again. */
-		chunks_move(&s->head, &s->tail);
+		move_tail(s, &s->head);
 		s->on_disk = false;
 	} else if (s->tail.bytes >= (size_t)least_batch(s)) {
 		start_writing(s);
@@ -388,13 +395,16 @@ enum spool_error spool_write(struct spool *s, const void *bytes, size_t len)
 		space->disk_bytes -= s->file_end;
 		s->file_start = s->file_end = 0;
 	}
+	/* What the others have on their way there will be in its place. */
 	if (s->on_disk &&
-	    space->disk_bytes + (int64_t)(s->tail.bytes + len) > space->disk_limit_bytes) {
+	    space->disk_bytes + space->waiting_bytes + (int64_t)len > space->disk_limit_bytes) {
 		fail(s, SPOOL_FULL);
 		return s->error;
 	}
+	size_t before = s->tail.bytes;
 	if (!chunks_add(space, s->on_disk ? &s->tail : &s->head, bytes, len))
 		fail(s, SPOOL_NO_MEMORY);
+	space->waiting_bytes += (int64_t)(s->tail.bytes - before);
 	drive(s);
 	return s->error;
 }

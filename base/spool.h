@@ -29,6 +29,7 @@ struct spool_space {
 	const char *directory; /* of the temporary files */
 	int64_t memory_limit_bytes, disk_limit_bytes;
 	int64_t memory_bytes, disk_bytes; /* in use */
+	int64_t waiting_bytes;		  /* of the memory, on its way to the disk */
 };
 
 struct spool_limits {

@@ -168,6 +168,7 @@ static int tear_down(void **state)
 	settle(w); /* what the first one's `done` submitted */
 	assert_int_equal(w->space.memory_bytes, 0);
 	assert_int_equal(w->space.disk_bytes, 0);
+	assert_int_equal(w->space.waiting_bytes, 0);
 	assert_int_equal(w->budget.used_bytes, 0);
 	timer_release(&w->patience);
 	worker_free(w->worker);
@@ -322,6 +323,27 @@ static void the_disk_has_a_limit_over_all(void **state)
 	assert_true(w->written >= MIB - 64 * KIB);
 }
 
+/* What waits for a slow disk counts as what is on it: or many spools together could grow past the
+ * limit while it writes. */
+static void the_disk_s_limit_counts_what_is_on_its_way(void **state)
+{
+	struct world *w = *state;
+	static char bytes[100 * KIB];
+	struct spool *spools[10];
+	int refused = 0;
+	w->space.disk_limit_bytes = 600 * KIB;
+	for (int i = 0; i < 10; i++) {
+		spools[i] = spool_new(&w->space, (struct spool_limits){0, 64 * MIB}, on_spool, w);
+		assert_non_null(spools[i]);
+		assert_int_equal(spool_write(spools[i], bytes, 70 * KIB), SPOOL_OK); /* at hand */
+	}
+	for (int i = 0; i < 10; i++) /* the disk's thread is not waited for */
+		refused += spool_write(spools[i], bytes, sizeof(bytes)) == SPOOL_FULL;
+	assert_int_equal(refused, 4);
+	for (int i = 0; i < 10; i++)
+		spool_free(spools[i]);
+}
+
 /* Tight: what would have stayed in memory goes to the disk, and in small pieces. Spent: nothing more
  * is taken, as the disk has not followed. */
 static void a_budget_bounds_what_the_disk_has_not_taken(void **state)
@@ -465,6 +487,7 @@ int main(void)
 		TEST(over_its_limit_it_fails_and_stays_so),
 		TEST(what_is_consumed_makes_room),
 		TEST(the_disk_has_a_limit_over_all),
+		TEST(the_disk_s_limit_counts_what_is_on_its_way),
 		TEST(a_budget_bounds_what_the_disk_has_not_taken),
 		TEST(without_its_directory_it_fails),
 		TEST(a_full_disk_fails_it),
