@@ -1,8 +1,9 @@
-/* Randomness and comparison from OpenSSL. */
+/* Randomness, digests and comparison from OpenSSL. */
 #include "base/crypto.h"
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 
 /* Drawn in advance: one call to the generator serves many ids. */
@@ -19,9 +20,10 @@ static unsigned char draw(void)
 	return drawn[--drawn_left];
 }
 
+static const char hex[] = "0123456789abcdef";
+
 void crypto_random_hex(char *text, size_t digits)
 {
-	static const char hex[] = "0123456789abcdef";
 	unsigned char byte = 0;
 	for (size_t i = 0; i < digits; i++) {
 		if (i % 2 == 0)
@@ -29,6 +31,19 @@ void crypto_random_hex(char *text, size_t digits)
 		text[i] = hex[i % 2 ? byte >> 4 : byte & 15];
 	}
 	text[digits] = '\0';
+}
+
+bool crypto_sha256_hex(const void *bytes, size_t len, char text[CRYPTO_SHA256_DIGITS + 1])
+{
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	if (!SHA256(bytes, len, digest))
+		return false;
+	for (size_t i = 0; i < sizeof(digest); i++) {
+		text[2 * i] = hex[digest[i] >> 4];
+		text[2 * i + 1] = hex[digest[i] & 15];
+	}
+	text[CRYPTO_SHA256_DIGITS] = '\0';
+	return true;
 }
 
 bool crypto_is_same(const void *a, const void *b, size_t len)

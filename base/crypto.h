@@ -10,6 +10,11 @@
 /* `digits` random hexadecimal digits and a NUL. */
 void crypto_random_hex(char *text, size_t digits);
 
+enum { CRYPTO_SHA256_DIGITS = 64 };
+
+/* The SHA-256 of some bytes, as lower-case hexadecimal digits and a NUL. False: no memory. */
+bool crypto_sha256_hex(const void *bytes, size_t len, char text[CRYPTO_SHA256_DIGITS + 1]);
+
 /* Compares in a time that does not depend on the bytes. */
 bool crypto_is_same(const void *a, const void *b, size_t len);
 

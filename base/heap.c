@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-enum { ARITY = 4, FIRST_CAPACITY = 16 };
+enum { FIRST_CAPACITY = 16 };
 
 void heap_init(struct heap *h)
 {
@@ -42,7 +42,7 @@ static void put(struct heap *h, size_t at, struct heap_node *n)
 static void sift_up(struct heap *h, size_t at, struct heap_node *n)
 {
 	while (at > 0) {
-		size_t parent = (at - 1) / ARITY;
+		size_t parent = (at - 1) / HEAP_ARITY;
 		if (h->nodes[parent]->key <= n->key)
 			break;
 		put(h, at, h->nodes[parent]);
@@ -54,10 +54,10 @@ static void sift_up(struct heap *h, size_t at, struct heap_node *n)
 static void sift_down(struct heap *h, size_t at, struct heap_node *n)
 {
 	for (;;) {
-		size_t first = at * ARITY + 1, least = first;
+		size_t first = at * HEAP_ARITY + 1, least = first;
 		if (first >= h->count)
 			break;
-		for (size_t c = first + 1; c < first + ARITY && c < h->count; c++)
+		for (size_t c = first + 1; c < first + HEAP_ARITY && c < h->count; c++)
 			if (h->nodes[c]->key < h->nodes[least]->key)
 				least = c;
 		if (h->nodes[least]->key >= n->key)
@@ -93,7 +93,7 @@ void heap_remove(struct heap *h, struct heap_node *n)
 	n->place = 0;
 	if (last == n)
 		return;
-	if (at > 0 && last->key < h->nodes[(at - 1) / ARITY]->key)
+	if (at > 0 && last->key < h->nodes[(at - 1) / HEAP_ARITY]->key)
 		sift_up(h, at, last);
 	else
 		sift_down(h, at, last);

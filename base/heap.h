@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { HEAP_ARITY = 4 };
+
 struct heap_node {
 	int64_t key;  /* the smallest comes first */
 	size_t place; /* 1-based place in the heap; 0 = on none */
@@ -37,6 +39,14 @@ void heap_remove(struct heap *, struct heap_node *);
 static inline struct heap_node *heap_top(const struct heap *h)
 {
 	return h->count ? h->nodes[0] : NULL;
+}
+
+/* Who stands below a member: no child's key is smaller. NULL: there is no i-th (i < HEAP_ARITY). */
+static inline struct heap_node *heap_child(const struct heap *h, const struct heap_node *n,
+					   size_t i)
+{
+	size_t at = (n->place - 1) * HEAP_ARITY + 1 + i;
+	return at < h->count ? h->nodes[at] : NULL;
 }
 
 #define HEAP_OWNER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))

@@ -186,6 +186,19 @@ struct config *config_parse(const char *name, const char *text, size_t len, stru
 	return c;
 }
 
+static bool load_keys(struct config *c, struct str *faults)
+{
+	bool ok = true;
+	for (size_t i = 0; i < c->service_count; i++) {
+		struct api_keys_config *k = &c->services[i].api_keys;
+		if (k->file)
+			config_add_file(c, k->file);
+		if (k->file && !api_keys_load(&k->keys, k->file, c->services[i].name, faults))
+			ok = false;
+	}
+	return ok;
+}
+
 struct config *config_load(const char *path, struct str *faults)
 {
 	struct str text;
@@ -202,7 +215,10 @@ struct config *config_load(const char *path, struct str *faults)
 	if (c)
 		add_file(c, path, stamp);
 	str_release(&text);
-	return c;
+	if (!c || load_keys(c, faults))
+		return c;
+	config_drop(c);
+	return NULL;
 }
 
 /* --- holding ----------------------------------------------------------------------------- */

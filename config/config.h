@@ -17,6 +17,7 @@
 #include "base/net_range.h"
 #include "base/str.h"
 #include "base/tls.h"
+#include "config/keys.h"
 
 /* A request that takes a slot: "POST /sdapi/v1/txt2img", or an object with a "match" and more. */
 struct slot_pattern {
@@ -25,6 +26,14 @@ struct slot_pattern {
 	char *path;	    /* in which '*' stands for any bytes, also none */
 	bool exclusive;	    /* takes all of a pod's slots */
 	bool freed_by_idle; /* the response's end does not end the job; the idle check does */
+};
+
+struct api_keys_config {
+	char *file; /* NULL: everybody may come in */
+	struct slot_pattern *open;
+	size_t open_count; /* requests that need no key */
+	bool forward;	   /* the pod is shown the key */
+	struct api_keys keys;
 };
 
 struct queue_config {
@@ -138,6 +147,7 @@ struct service_config {
 	size_t slot_count;
 	struct slot_pattern *blocked; /* answered 403: what a runtime should never expose */
 	size_t blocked_count;
+	struct api_keys_config api_keys;
 	struct queue_config queue;
 	struct pass_through_config pass_through;
 	struct body_config body;
@@ -224,8 +234,8 @@ struct config {
 	uint64_t stamp; /* of all of them, just before they were read */
 };
 
-/* Reads a file, or a text that is called `name` in messages. NULL: `faults` has a line for each
- * fault, with its JSON path and the remedy. */
+/* Reads a file and the files of keys that it names, or a text alone that is called `name` in
+ * messages. NULL: `faults` has a line for each fault, with its JSON path and the remedy. */
 struct config *config_load(const char *path, struct str *faults);
 struct config *config_parse(const char *name, const char *text, size_t len, struct str *faults);
 

@@ -1,6 +1,7 @@
 /* The table itself. Rows are grouped by the object that they stand in. */
 #include "config/config.h"
 #include "config/options.h"
+#include "config/parts.h"
 
 #define MS     1e3
 #define SECOND 1e6
@@ -163,6 +164,15 @@ static const struct option service_options[] = {
 		 "beside the slots. []: nothing takes one."},
 	{"blocked", OPTION_LIST, 0, 0, 1000, "[\"* /sdapi/v1/server-*\"]", "patterns",
 	 .help = "The requests that are answered 403, as \"METHOD PATH\"."},
+
+	{"apiKeys.file", OPTION_TEXT, AT(api_keys.file), .form = form_line, .required = true,
+	 .help = "The file of the keys that may come in, as described below; read anew when it "
+		 "changes. Left out: everybody may."},
+	{"apiKeys.open", OPTION_LIST, 0, 0, 1000, .values = "patterns",
+	 .help = "The requests that need no key, as \"METHOD PATH\": a health check, or "
+		 "\"OPTIONS *\" for browsers of other origins, which ask first without a key."},
+	{"apiKeys.forward", OPTION_BOOL, AT(api_keys.forward), .fallback = "false",
+	 .help = "Whether the pod is shown the key. Else it is taken out of the request."},
 
 	{"queue.maxRequests", OPTION_INT, AT(queue.max_requests), 1, 1e6, "10000",
 	 .help = "Requests that wait or upload; one more is refused with 503."},
@@ -359,6 +369,37 @@ static const struct option certificate_options[] = {
 };
 #undef AT
 
+static const struct option key_file_options[] = {
+	{"keys", OPTION_LIST, 0, 0, KEYS_MAX, .values = "keys", .required = true,
+	 .help = "The keys."},
+};
+
+#define AT(member) offsetof(struct key_config, member)
+static const struct option key_options[] = {
+	{"sha256", OPTION_TEXT, AT(sha256), .required = true,
+	 .help = "The SHA-256 of the key, as 64 hexadecimal digits: never the key itself. "
+		 "`slotgate key TENANT` makes both."},
+	{"tenant", OPTION_TEXT, AT(tenant), .form = form_tenant, .required = true,
+	 .help = "Who this is, in the access log and in metrics. Keys of one tenant share its "
+		 "limits, each of which is said at one of them."},
+	{"requestsPerSecond", OPTION_NUMBER, AT(requests_per_second), 0, 1e6, "0",
+	 .help = "Requests of the tenant, of every kind; above it: 429. 0: no limit."},
+	{"burst", OPTION_INT, AT(burst), 0, 1e6, "0",
+	 .help = "Requests that may come at once after a pause. 0: those of a second."},
+	{"maxQueued", OPTION_INT, AT(max_queued), 0, 1e6, "0",
+	 .help = "Requests of the tenant that wait for a slot or upload; one more: 429. 0: no "
+		 "limit."},
+	{"maxWorking", OPTION_INT, AT(max_working), 0, 1e6, "0",
+	 .help = "Slots that the tenant has at once, until their pods have stopped; the others "
+		 "of its requests wait while those of other tenants go. 0: no limit."},
+	{"disabled", OPTION_BOOL, AT(disabled), .fallback = "false",
+	 .help = "The key is answered 403."},
+	{"services", OPTION_LIST, 0, 1, 1000, .values = "service names",
+	 .help = "The services that it is for; the others answer 403. Left out: all that read "
+		 "the file."},
+};
+#undef AT
+
 const struct scope option_scopes[SCOPE_COUNT] = {
 	[SCOPE_TOP] = {"", "The whole", top_options, COUNT(top_options)},
 	[SCOPE_LISTENER] = {"listeners[].", "an address that clients connect to", listener_options,
@@ -370,4 +411,8 @@ const struct scope option_scopes[SCOPE_COUNT] = {
 	[SCOPE_CERTIFICATE] = {"listeners[].tls.certificates[].",
 			       "a certificate (of admin.tls too)", certificate_options,
 			       COUNT(certificate_options)},
+	[SCOPE_KEY_FILE] = {"services[].apiKeys.file.",
+			    "the file of keys, a JSON object of its own", key_file_options,
+			    COUNT(key_file_options)},
+	[SCOPE_KEY] = {"keys[].", "a key in that file", key_options, COUNT(key_options)},
 };

@@ -4,6 +4,15 @@
 
 #include "config/config.h"
 #include "config/fault.h"
+#include "config/forms.h"
+
+/* A key of a file of keys, as its row of the table says. */
+struct key_config {
+	char *sha256, *tenant;
+	double requests_per_second;
+	int64_t burst, max_queued, max_working;
+	bool disabled;
+};
 
 /* config.c: parses an address that has passed form_address, and rewrites its text in the one way
  * that all spellings of it share. */
@@ -25,6 +34,11 @@ void pod_tls_release(struct pod_tls_config *);
 /* service.c: reads one service into zeroed memory. */
 void service_read(struct config *, struct service_config *, const struct json *,
 		  const struct place *, struct str *faults);
+
+/* service.c: the texts of a list that have a form, and NULL behind them. */
+char **config_read_texts(const struct json *list, form_check *, const struct place *,
+			 struct str *faults, size_t *count);
+void config_free_texts(char **texts); /* NULL is harmless */
 
 /* slots.c: reads the lists of patterns, or their defaults. */
 void slots_read(struct service_config *, const struct json *service, const struct place *,

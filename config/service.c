@@ -8,7 +8,7 @@
 #include "config/parts.h"
 
 /* The texts of a list that have a form, and NULL behind them. */
-static char **read_texts(const struct json *list, form_check *form, const struct place *at,
+char **config_read_texts(const struct json *list, form_check *form, const struct place *at,
 			 struct str *faults, size_t *count)
 {
 	bool is_list = json_is(list, JSON_LIST);
@@ -35,7 +35,8 @@ static void read_hosts(struct service_config *s, const struct json *service, con
 	const struct json *list = json_get(service, "hosts");
 	if (!list)
 		return;
-	s->hosts = read_texts(list, form_host, PLACE_KEY(at, "hosts"), faults, &s->host_count);
+	s->hosts =
+		config_read_texts(list, form_host, PLACE_KEY(at, "hosts"), faults, &s->host_count);
 	for (size_t i = 0; i < s->host_count; i++)
 		for (char *c = s->hosts[i]; *c; c++)
 			*c = (char)tolower((unsigned char)*c);
@@ -57,7 +58,7 @@ static void read_static(struct service_config *s, const struct json *list, const
 {
 	struct static_pods_config *pods = &s->static_pods;
 	s->provider = PROVIDER_STATIC;
-	pods->addresses = read_texts(list, form_pod_address, at, faults, &pods->count);
+	pods->addresses = config_read_texts(list, form_pod_address, at, faults, &pods->count);
 	pods->parsed = mem_must_zalloc(pods->count * sizeof(*pods->parsed));
 	for (size_t i = 0; i < pods->count; i++)
 		config_parse_address(&pods->addresses[i], &pods->parsed[i]);
@@ -100,7 +101,7 @@ static void read_process(struct service_config *s, const struct json *process,
 	const struct place *here = PLACE_KEY(at, "command");
 	size_t count;
 	s->provider = PROVIDER_PROCESS;
-	s->process.command = read_texts(command, form_any, here, faults, &count);
+	s->process.command = config_read_texts(command, form_any, here, faults, &count);
 	if (count && !*s->process.command[0])
 		fault_at(faults, PLACE_ITEM(here, 0), "the program must not be empty");
 	read_env(s, json_is(env, JSON_OBJECT) ? env : NULL, PLACE_KEY(at, "env"), faults);
@@ -182,8 +183,7 @@ void service_read(struct config *c, struct service_config *s, const struct json 
 	check_service(s, json, at, faults);
 }
 
-/* Of an array that ends with NULL; NULL is harmless. */
-static void free_texts(char **texts)
+void config_free_texts(char **texts)
 {
 	for (char **t = texts; t && *t; t++)
 		mem_free(*t);
@@ -196,10 +196,12 @@ void config_service_release(struct service_config *s)
 	pod_tls_release(&s->pod_tls);
 	slots_release(s->slots, s->slot_count);
 	slots_release(s->blocked, s->blocked_count);
-	free_texts(s->hosts);
-	free_texts(s->static_pods.addresses);
+	slots_release(s->api_keys.open, s->api_keys.open_count);
+	api_keys_release(&s->api_keys.keys);
+	config_free_texts(s->hosts);
+	config_free_texts(s->static_pods.addresses);
 	mem_free(s->static_pods.parsed);
-	free_texts(s->process.command);
-	free_texts(s->process.env);
+	config_free_texts(s->process.command);
+	config_free_texts(s->process.env);
 	*s = (struct service_config){0};
 }

@@ -1,4 +1,4 @@
-/* Reads lists of patterns: what takes a slot, and what is blocked. */
+/* Reads lists of patterns: what takes a slot, what is blocked, and what needs no key. */
 #include <assert.h>
 #include <string.h>
 
@@ -85,6 +85,10 @@ void slots_read(struct service_config *s, const struct json *service, const stru
 			  faults);
 	else
 		read_default(&s->blocked, &s->blocked_count, "blocked");
+	const struct json *open = json_find(service, "apiKeys.open");
+	if (json_is(open, JSON_LIST))
+		read_list(&s->api_keys.open, &s->api_keys.open_count, open, true,
+			  PLACE_KEY(PLACE_KEY(at, "apiKeys"), "open"), faults);
 }
 
 void slots_release(struct slot_pattern *patterns, size_t count)

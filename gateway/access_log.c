@@ -56,6 +56,7 @@ void access_log_write(const struct request *r, int64_t now_us)
 	add_text(&s, "id", r->id);
 	add_text(&s, "client", r->client);
 	add_text(&s, "service", r->backend ? r->backend->name : "");
+	add_text(&s, "tenant", r->tenant);
 	add_text(&s, "route", r->route);
 	add_text(&s, "method", r->method);
 	add_text(&s, "path", r->target);

@@ -186,6 +186,7 @@ struct backend *backend_new(struct gateway *gw, struct config *holding,
 	b->is_bound = is_bound(holding, b->name);
 	task_init(&b->retire, on_retire, b);
 	service_stats_init(&b->stats, gw->metrics, b->name);
+	tenants_init(&b->tenants);
 	list_push_back(&gw->backends, &b->link);
 	b->activator = activator_new(&gw->providers, config, &events, b);
 	if (!b->activator) {
@@ -193,6 +194,7 @@ struct backend *backend_new(struct gateway *gw, struct config *holding,
 		backend_free(b);
 		return NULL;
 	}
+	tenants_configure(b);
 	return b;
 }
 
@@ -209,6 +211,7 @@ void backend_configure(struct backend *b, struct config *holding,
 	b->holding = config_hold(holding);
 	b->config = config;
 	b->is_bound = is_bound(holding, b->name);
+	tenants_configure(b);
 	activator_configure(b->activator, config);
 	config_drop(old);
 }
@@ -255,6 +258,7 @@ void backend_free(struct backend *b)
 	task_cancel(&b->retire);
 	LIST_EACH(other, &b->gateway->backends, struct backend, link)
 		name_is_used |= strcmp(other->name, b->name) == 0;
+	tenants_release(&b->tenants);
 	if (!name_is_used)
 		service_stats_release(&b->stats);
 	config_drop(b->holding);

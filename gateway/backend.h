@@ -8,6 +8,7 @@
 #include "activator/activator.h"
 #include "config/config.h"
 #include "gateway/stats.h"
+#include "gateway/tenants.h"
 
 struct gateway;
 
@@ -18,6 +19,7 @@ struct backend {
 	const struct service_config *config; /* the newest of this service */
 	struct activator *activator;
 	struct service_stats stats;
+	struct tenants tenants;
 	char *name;
 	bool is_retired; /* out of the configuration */
 	bool is_bound;	 /* a listener names it: it serves no other one, unless it has hosts */

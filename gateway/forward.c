@@ -63,6 +63,26 @@ void forward_request_id(const struct http_head *head, char id[REQUEST_ID_BYTES])
 	crypto_random_hex(id, 32);
 }
 
+struct slice forward_key(const struct http_header *h)
+{
+	static const char scheme[] = "bearer ";
+	size_t n = sizeof(scheme) - 1;
+	if (h->id == HEADER_X_API_KEY)
+		return slice_trim(h->value);
+	if (h->id != HEADER_AUTHORIZATION || h->value.len < n ||
+	    strncasecmp(h->value.at, scheme, n) != 0)
+		return SLICE("");
+	return slice_trim((struct slice){h->value.at + n, h->value.len - n});
+}
+
+static bool is_withheld(const struct http_header *h, const struct withheld *w)
+{
+	if (h->id == HEADER_X_API_KEY)
+		return w->api_keys;
+	struct slice key = h->id == HEADER_AUTHORIZATION ? forward_key(h) : SLICE("");
+	return key.len && key.len == w->bearer.len && memcmp(key.at, w->bearer.at, key.len) == 0;
+}
+
 static void add_header(struct str *s, const char *name, struct slice value)
 {
 	str_add_text(s, name);
@@ -104,14 +124,14 @@ static void add_max_forwards(struct str *s, int64_t hops)
 
 /* The client's headers that go on as they are. */
 static void add_kept(struct str *s, const struct http_head *head, const struct exchange *x,
-		     int64_t hops)
+		     int64_t hops, const struct withheld *withheld)
 {
 	const struct forwarding_config *f = &x->gateway->config->forwarding;
 	bool nominations = has_nominations(head);
 	for (size_t i = 0; i < head->count; i++) {
 		const struct http_header *h = &head->headers[i];
 		if (header_is_hop_by_hop(h->id) || is_rewritten(h->id) ||
-		    (h->id == HEADER_MAX_FORWARDS && hops >= 0) ||
+		    (h->id == HEADER_MAX_FORWARDS && hops >= 0) || is_withheld(h, withheld) ||
 		    forwarding_replaces(f, x->peer, h->id) ||
 		    (nominations && is_nominated(head, h->name) && h->id != HEADER_VIA))
 			continue;
@@ -123,7 +143,8 @@ static void add_kept(struct str *s, const struct http_head *head, const struct e
 }
 
 void forward_request_head(struct str *s, const struct http_head *head, const struct route *route,
-			  const struct exchange *x, const char *request_id)
+			  const struct exchange *x, const char *request_id,
+			  const struct withheld *withheld)
 {
 	const char *via = x->gateway->config->forwarding.via;
 	int64_t hops = forward_hops_left(head);
@@ -132,7 +153,7 @@ void forward_request_head(struct str *s, const struct http_head *head, const str
 	str_add_slice(s, route->target);
 	str_add_text(s, " HTTP/1.1\r\n");
 	add_header(s, "Host", route->host.len ? route->host : SLICE("localhost"));
-	add_kept(s, head, x, hops);
+	add_kept(s, head, x, hops, withheld);
 	/* Ours come after what the client may have had dropped by naming it in Connection. */
 	forwarding_add(s, head, route, x);
 	if (hops > 0)

@@ -13,10 +13,13 @@ enum { REQUEST_ID_BYTES = 65, FORWARD_HEADERS_MAX = 512 };
 /* The client's X-Request-Id if it is a sane one, else a new one. */
 void forward_request_id(const struct http_head *, char id[REQUEST_ID_BYTES]);
 
+/* The API key that a header presents, as x-api-key or as Authorization: Bearer. Empty: none. */
+struct slice forward_key(const struct http_header *);
+
 /* The head for the pod, all but its framing, which forward_request_framing adds when the body's
  * length is known (-1: there is none). */
 void forward_request_head(struct str *, const struct http_head *, const struct route *,
-			  const struct exchange *, const char *request_id);
+			  const struct exchange *, const char *request_id, const struct withheld *);
 void forward_request_framing(struct str *, int64_t content_length);
 
 /* How often an OPTIONS may still be forwarded; -1: it does not say. */

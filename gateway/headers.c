@@ -4,6 +4,7 @@
 #include <strings.h>
 
 static const struct slice names[HEADERS] = {
+	[HEADER_AUTHORIZATION] = SLICE("authorization"),
 	[HEADER_CONNECTION] = SLICE("connection"),
 	[HEADER_CONTENT_LENGTH] = SLICE("content-length"),
 	[HEADER_COOKIE] = SLICE("cookie"),
@@ -22,6 +23,7 @@ static const struct slice names[HEADERS] = {
 	[HEADER_TRANSFER_ENCODING] = SLICE("transfer-encoding"),
 	[HEADER_UPGRADE] = SLICE("upgrade"),
 	[HEADER_VIA] = SLICE("via"),
+	[HEADER_X_API_KEY] = SLICE("x-api-key"),
 	[HEADER_X_FORWARDED_FOR] = SLICE("x-forwarded-for"),
 	[HEADER_X_FORWARDED_HOST] = SLICE("x-forwarded-host"),
 	[HEADER_X_FORWARDED_PROTO] = SLICE("x-forwarded-proto"),

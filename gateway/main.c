@@ -15,14 +15,17 @@ static const char usage[] =
 	"  slotgate serve -c FILE   serve what the configuration says\n"
 	"  slotgate check -c FILE   check a configuration: a line for each fault, and for\n"
 	"                           what is missing on this machine\n"
+	"  slotgate key TENANT      make an API key, and what to write of it into the file of "
+	"keys\n"
 	"  slotgate help            this text\n"
 	"  slotgate help options    every option of the configuration, as Markdown\n"
 	"  slotgate help metrics    every metric, as Markdown\n"
 	"  slotgate version         the version\n"
 	"\n"
-	"SIGHUP, or a changed file, reloads the configuration; SIGTERM and Ctrl-C drain.\n";
+	"SIGHUP, or a changed file, reloads the configuration and the keys; SIGTERM and Ctrl-C "
+	"drain.\n";
 
-enum { USAGE_ERROR = 2 };
+enum { USAGE_ERROR = 2, KEY_DIGITS = 48 };
 
 static int fail(const char *message, const char *word)
 {
@@ -55,6 +58,22 @@ static int check(const char *path)
 	str_release(&faults);
 	config_drop(c);
 	return c ? 0 : 1;
+}
+
+/* The key is shown this once, and kept nowhere. */
+static int make_key(const char *tenant)
+{
+	char key[KEY_DIGITS + 4] = "sg_", digest[CRYPTO_SHA256_DIGITS + 1];
+	const char *fault = form_tenant(tenant);
+	if (fault) {
+		fprintf(stderr, "slotgate: a tenant's name %s\n", fault);
+		return USAGE_ERROR;
+	}
+	crypto_random_hex(key + 3, KEY_DIGITS);
+	if (!crypto_sha256_hex(key, strlen(key), digest))
+		return 1;
+	printf("%s\n{\"sha256\": \"%s\", \"tenant\": \"%s\"}\n", key, digest, tenant);
+	return 0;
 }
 
 static int help(const char *topic)
@@ -93,6 +112,9 @@ int main(int argc, char **argv)
 		puts("slotgate " SLOTGATE_VERSION);
 		return 0;
 	}
+	if (strcmp(verb, "key") == 0)
+		return argc == 3 ? make_key(argv[2])
+				 : fail("a key needs its TENANT, and no more", "");
 	bool serves = strcmp(verb, "serve") == 0;
 	if (!serves && strcmp(verb, "check") != 0)
 		return fail(*verb ? "there is no command " : "a command is missing", verb);

@@ -30,7 +30,10 @@ static void count_ended(const struct request *r, int64_t now_us)
 		     (r->outcome != OUTCOME_CLIENT_LEFT && r->outcome != OUTCOME_TOO_SLOW &&
 		      r->status >= 400);
 	int class = whole ? r->status / 100 : 0;
-	metrics_count(stats->classes[class >= 1 && class <= 5 ? class : 0]);
+	class = class >= 1 && class <= 5 ? class : 0;
+	metrics_count(stats->classes[class]);
+	if (*r->tenant)
+		tenants_count(r->backend, r->tenant, class);
 	if (r->outcome == OUTCOME_CLIENT_LEFT)
 		metrics_count(stats->aborts[r->phase]);
 	if (r->takes_slot && r->outcome == OUTCOME_CLIENT_LEFT && r->phase == PHASE_QUEUED)
@@ -86,6 +89,7 @@ static void answer_problem(struct request *r, int status, const char *reason, co
 					   .detail = detail,
 					   .retry_after_us = retry_after_us,
 					   .request_id = r->id,
+					   .authenticate = status == 401 ? "Bearer" : NULL,
 					   .no_body = r->is_head,
 					   .close = is_nonsense,
 				   });
@@ -102,6 +106,8 @@ static const char *refusal_detail(const struct request *r, enum refusal why)
 	switch (why) {
 	case REFUSAL_QUEUE_FULL:
 		return "as many requests wait as queue.maxRequests allows";
+	case REFUSAL_TENANT_QUEUE_FULL:
+		return "as many requests of this tenant wait as its maxQueued allows";
 	case REFUSAL_EXPIRED:
 		return "no slot became free within queue.maxWait";
 	case REFUSAL_COLD_START:
@@ -127,7 +133,8 @@ static void refuse_by(struct request *r, enum refusal why, int64_t retry_after_u
 		metrics_count(r->backend->stats.queue_outcomes[why]);
 	r->outcome = OUTCOME_REFUSED;
 	/* 0 would leave the header out, but a refused client should be told when to come again. */
-	answer_problem(r, 503, refusal_name(why), refusal_detail(r, why),
+	int status = why == REFUSAL_TENANT_QUEUE_FULL ? 429 : 503;
+	answer_problem(r, status, refusal_name(why), refusal_detail(r, why),
 		       retry_after_us > 0 ? retry_after_us : 1);
 }
 
@@ -202,6 +209,43 @@ static void refuse_route(struct request *r, const struct route *route)
 	}
 }
 
+/* Who asks, and whether that one may come in; if not, it is answered here. */
+static bool let_in(struct request *r, const struct visitor *v)
+{
+	copy(r->tenant, sizeof(r->tenant), slice_of(v->name ? v->name : ""));
+	r->tenant_id = v->tenant;
+	switch (v->verdict) {
+	case VERDICT_WELCOME:
+		return true;
+	case VERDICT_NO_KEY:
+		refuse(r, 401, "unauthorized",
+		       "a key is needed, as Authorization: Bearer KEY or x-api-key: KEY");
+		break;
+	case VERDICT_UNKNOWN_KEY:
+		refuse(r, 401, "unauthorized", "this key is not known here");
+		break;
+	case VERDICT_DISABLED:
+		refuse(r, 403, "forbidden", "this key is disabled");
+		break;
+	case VERDICT_ELSEWHERE:
+		refuse(r, 403, "forbidden", "this key is not for this service");
+		break;
+	case VERDICT_TWO_KEYS:
+		refuse(r, 400, "two_keys", "the request presents two different keys");
+		break;
+	case VERDICT_TOO_FAST:
+		r->outcome = OUTCOME_REFUSED;
+		answer_problem(r, 429, "rate_limited",
+			       "this tenant sends more requests than its requestsPerSecond allows",
+			       v->retry_after_us);
+		break;
+	case VERDICT_NO_MEMORY:
+		refuse_by(r, REFUSAL_NO_MEMORY, 0);
+		break;
+	}
+	return false;
+}
+
 /* A cookie that names a ready pod keeps a browser on it: its session lives there. */
 static void follow_cookie(struct request *r, const struct http_head *head, struct ticket *t)
 {
@@ -238,6 +282,7 @@ static struct job *make_job(struct request *r, const struct route *route,
 		r->is_head || slice_is(head->method, "GET") || slice_is(head->method, "OPTIONS");
 	/* A job with a slot is answered, not tunnelled. */
 	j->wants_upgrade = kind == TICKET_PASS && !head->has_body && wants_websocket(head);
+	j->ticket.tenant = r->tenant_id;
 	j->ticket.freed_by_idle = pattern && pattern->freed_by_idle;
 	if (kind == TICKET_PASS)
 		follow_cookie(r, head, &j->ticket);
@@ -265,7 +310,7 @@ static void drop_job(struct request *r)
 
 static void shed(struct request *r)
 {
-	int64_t wait_us = service_expected_wait_us(backend_service(r->backend), now_of(r));
+	int64_t wait_us = service_expected_wait_us(backend_service(r->backend), 0, now_of(r));
 	shed_count(r->gateway, SHED_REQUEST);
 	r->outcome = OUTCOME_REFUSED;
 	answer_problem(r, 503, "overloaded",
@@ -274,7 +319,8 @@ static void shed(struct request *r)
 }
 
 /* Asks for a place in the queue before the body is read. */
-static bool admit(struct request *r, const struct route *route, const struct http_head *head)
+static bool admit(struct request *r, const struct route *route, const struct http_head *head,
+		  const struct withheld *withheld)
 {
 	struct service *s = backend_service(r->backend);
 	struct job *j = make_job(r, route, head);
@@ -291,7 +337,7 @@ static bool admit(struct request *r, const struct route *route, const struct htt
 	}
 	struct http_head upgradeless = *head;
 	upgradeless.wants_upgrade = j->wants_upgrade;
-	forward_request_head(&j->head, &upgradeless, route, r->exchange, r->id);
+	forward_request_head(&j->head, &upgradeless, route, r->exchange, r->id, withheld);
 	job_account(j);
 	return true;
 }
@@ -316,6 +362,9 @@ static void begin(struct exchange *x, const struct http_head *head)
 	}
 	r->takes_slot = route.kind == ROUTE_SLOT;
 	r->route = r->takes_slot ? route.pattern->text : "pass-through";
+	struct visitor v = tenants_ask(r->backend, head, route.target, x->peer, now_of(r));
+	if (!let_in(r, &v))
+		return;
 	if (body_is_too_large(r, head->content_length)) {
 		refuse_body(r);
 		return;
@@ -324,7 +373,7 @@ static void begin(struct exchange *x, const struct http_head *head)
 		shed(r);
 		return;
 	}
-	if (!admit(r, &route, head))
+	if (!admit(r, &route, head, &v.withheld))
 		return;
 	const struct service_config *c = r->backend->config;
 	struct body_limits limits = {

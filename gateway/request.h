@@ -37,6 +37,8 @@ struct request {
 	const char *route; /* the pattern it matched, or what else it was */
 	char id[REQUEST_ID_BYTES];
 	char method[REQUEST_METHOD_BYTES], target[REQUEST_TARGET_BYTES], pod[REQUEST_POD_BYTES];
+	char tenant[TENANT_NAME_BYTES]; /* "": nobody that is known */
+	uint64_t tenant_id;		/* the ledger's */
 	bool is_head;
 	bool takes_slot; /* else it passes beside the slots */
 	bool has_responded;

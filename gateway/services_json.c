@@ -74,6 +74,21 @@ static void add_scale(struct str *s, const struct backend *b, const struct servi
 	str_add_char(s, '}');
 }
 
+static void add_tenant(void *arg, const struct tenant *tn)
+{
+	struct writer *w = arg;
+	struct str *s = w->out;
+	str_add_text(s, w->comma ? ",{" : "{");
+	w->comma = true;
+	add_text(s, "name", tn->name);
+	str_printf(s, ",\"waiting\":%lld,\"waitingPassThrough\":%lld,\"uploading\":%lld,",
+		   (long long)tn->waiting, (long long)tn->waiting_passes,
+		   (long long)(tn->uploading + tn->uploading_passes));
+	str_printf(s, "\"working\":%lld,\"maxQueued\":%lld,\"maxWorking\":%lld,\"leaving\":%s}",
+		   (long long)tn->working, (long long)tn->caps.max_queued,
+		   (long long)tn->caps.max_working, tn->is_dropped ? "true" : "false");
+}
+
 static void add_service(struct writer *w, struct backend *b)
 {
 	struct str *s = w->out;
@@ -94,8 +109,11 @@ static void add_service(struct writer *w, struct backend *b)
 	add_slots(s, c.slots, free_slots);
 	str_add_char(s, ',');
 	add_scale(s, b, &c);
-	str_add_text(s, ",\"pods\":[");
 	w->backend = b;
+	str_add_text(s, ",\"tenants\":[");
+	w->comma = false;
+	service_each_tenant(backend_service(b), add_tenant, w);
+	str_add_text(s, "],\"pods\":[");
 	w->comma = false;
 	service_each_pod(backend_service(b), add_pod, w);
 	str_add_text(s, "]}");

@@ -46,10 +46,11 @@ static void init_queue_outcomes(struct service_stats *s)
 	s->client_left_queue = count_by(s, METRIC_QUEUE_OUTCOMES, "client_left");
 }
 
+static const char *const classes[] = {"aborted", "1xx", "2xx", "3xx", "4xx", "5xx"};
+
 void service_stats_init(struct service_stats *s, struct metrics_registry *registry,
 			const char *service)
 {
-	static const char *const classes[] = {"aborted", "1xx", "2xx", "3xx", "4xx", "5xx"};
 	s->registry = registry;
 	s->service = service;
 	for (int i = 0; i < 6; i++)
@@ -85,6 +86,19 @@ void service_stats_init(struct service_stats *s, struct metrics_registry *regist
 void service_stats_release(struct service_stats *s)
 {
 	metrics_drop(s->registry, (const char *[]){"service", s->service, NULL});
+}
+
+void tenant_stats_init(struct tenant_stats *t, struct service_stats *s, const char *label)
+{
+	for (int i = 0; i < 6; i++)
+		t->classes[i] = metrics_counter(s->registry, METRIC_TENANT_REQUESTS,
+						(const char *[]){s->service, label, classes[i]});
+	t->rate_limited = count_by(s, METRIC_TENANT_RATE_LIMITED, label);
+}
+
+void tenant_stats_release(struct service_stats *s, const char *label)
+{
+	metrics_drop(s->registry, (const char *[]){"service", s->service, "tenant", label, NULL});
 }
 
 void stats_refused(struct service_stats *s, const char *reason)
@@ -138,6 +152,17 @@ static void sample_pod(void *owner, const struct pod *p)
 		       p->slot_counts[i]);
 }
 
+static void sample_tenant(void *owner, const struct tenant *tn)
+{
+	struct backend *b = owner;
+	const char *label = tenants_label(b, tn->name);
+	const char *const labels[] = {b->stats.service, label};
+	if (!label)
+		return; /* it is configured no more, and finishes what it has */
+	sample(b->stats.registry, METRIC_TENANT_QUEUED, labels, tn->waiting);
+	sample(b->stats.registry, METRIC_TENANT_WORKING, labels, tn->working);
+}
+
 static void sample_service(struct metrics_registry *r, struct backend *b)
 {
 	struct service_counts c;
@@ -167,6 +192,7 @@ static void sample_service(struct metrics_registry *r, struct backend *b)
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
 		sample(r, values[i].metric, &name, values[i].value);
 	service_each_pod(service, sample_pod, b);
+	service_each_tenant(service, sample_tenant, b);
 }
 
 /* --- the process ----------------------------------------------------------------------------- */

@@ -28,9 +28,18 @@ struct service_stats {
 	struct metrics_counter *bytes_in, *bytes_out, *scaling_failures;
 };
 
+struct tenant_stats {
+	struct metrics_counter *classes[6]; /* as above */
+	struct metrics_counter *rate_limited;
+};
+
 /* `service` must last as long as the stats. */
 void service_stats_init(struct service_stats *, struct metrics_registry *, const char *service);
 void service_stats_release(struct service_stats *);
+
+/* A tenant's, of this service; releasing takes its series away. */
+void tenant_stats_init(struct tenant_stats *, struct service_stats *, const char *label);
+void tenant_stats_release(struct service_stats *, const char *label);
 
 const char *client_phase_name(enum client_phase);
 

@@ -54,24 +54,48 @@ static int64_t places_to_come(const struct service *s)
 	return (s->autoscaler.desired ? s->autoscaler.desired : 1) * (each ? each : 1);
 }
 
-int64_t service_expected_wait_us(const struct service *s, int64_t now_us)
+static const struct tenant *tenant_or_nobody(const struct service *s, uint64_t tenant)
 {
+	const struct tenant *tn = service_tenant(s, tenant);
+	return tn ? tn : &s->nobody;
+}
+
+/* The part of so many places that a tenant may have. */
+static int64_t share(const struct tenant *tn, int64_t places)
+{
+	return tn->caps.max_working && tn->caps.max_working < places ? tn->caps.max_working
+								     : places;
+}
+
+/* Rounds of jobs until so many before it have had their turn. */
+static int64_t rounds(int64_t waiting, int64_t places)
+{
+	return (waiting + places) / places;
+}
+
+int64_t service_expected_wait_us(const struct service *s, uint64_t tenant, int64_t now_us)
+{
+	const struct tenant *tn = tenant_or_nobody(s, tenant);
 	bool is_cold = service_is_cold(s);
 	int64_t places = is_cold ? places_to_come(s) : open_places(s);
 	if (s->scaling_failed_until_us > now_us && is_cold)
 		return s->scaling_failed_until_us - now_us;
-	if (s->free_places > 0)
+	if (s->free_places > 0 && tenant_room(tn) > 0)
 		return 0;
 	if (places == 0)
 		places = 1;
-	int64_t rounds = (s->waiting + places) / places;
-	return (is_cold ? cold_start_us(s) : 0) + rounds * service_time_us(s, now_us);
+	/* Those that their tenants' caps hold back stand in nobody else's way. */
+	int64_t all = rounds(s->runnable_waiting, places);
+	int64_t own = rounds(tn->waiting, share(tn, places));
+	return (is_cold ? cold_start_us(s) : 0) +
+	       (own > all ? own : all) * service_time_us(s, now_us);
 }
 
-/* When a full queue should have room again: when a slot frees, or there is a first one. */
-static int64_t until_queue_moves_us(const struct service *s, int64_t now_us)
+/* When a full queue, or a tenant's part of it, should have room again: when a slot frees, or there
+ * is a first one. */
+static int64_t until_queue_moves_us(const struct service *s, uint64_t tenant, int64_t now_us)
 {
-	int64_t places = open_places(s);
+	int64_t places = share(tenant_or_nobody(s, tenant), open_places(s));
 	if (service_is_cold(s))
 		return cold_start_us(s);
 	return service_time_us(s, now_us) / (places ? places : 1);
@@ -81,12 +105,15 @@ static int64_t until_worth_it_us(const struct service *s, const struct ticket *t
 {
 	bool is_pass = t->kind == TICKET_PASS;
 	switch (t->refusal) {
+	case REFUSAL_TENANT_QUEUE_FULL:
+		return until_queue_moves_us(s, t->tenant, now_us);
 	case REFUSAL_QUEUE_FULL:
 	case REFUSAL_EXPIRED:
 		if (is_pass) /* the slots' times are not those of what passes beside them */
 			return service_is_cold(s) ? cold_start_us(s) : SOONEST_RETRY_US;
-		return t->refusal == REFUSAL_QUEUE_FULL ? until_queue_moves_us(s, now_us)
-							: service_expected_wait_us(s, now_us);
+		return t->refusal == REFUSAL_QUEUE_FULL
+			       ? until_queue_moves_us(s, 0, now_us)
+			       : service_expected_wait_us(s, t->tenant, now_us);
 	case REFUSAL_NO_PODS:
 		return cold_start_us(s);
 	case REFUSAL_PASSES_FULL:
@@ -94,7 +121,7 @@ static int64_t until_worth_it_us(const struct service *s, const struct ticket *t
 	case REFUSAL_NO_MEMORY:
 		return SOONEST_RETRY_US; /* nothing that is known says when */
 	default:
-		return service_expected_wait_us(s, now_us);
+		return service_expected_wait_us(s, t->tenant, now_us);
 	}
 }
 

@@ -2,6 +2,7 @@
  * Inside the ledger: what the files of activator/core/ share of a service. Nobody else includes it.
  *
  *   service.c  the interface: requests, grants, decisions
+ *   tenants.c  who waits: tenants, their caps, and their lanes
  *   estimate.c  how long things last, and so what a refused client is told
  *   match.c    who gets a place at which pod
  *   pods.c     the pods' states and failures
@@ -25,14 +26,24 @@ struct service {
 	bool closed;
 
 	/* Requests. */
-	struct list queue;	    /* tickets that wait for a slot, by order */
-	struct list pass_queue;	    /* tickets that wait for any pod, by order */
-	struct list refused;	    /* tickets to be told */
+	struct heap lanes;	/* tenants of whom tickets wait for a slot, by their first one */
+	struct heap runnable;	/* those of them that may start another job */
+	struct list pass_queue; /* tickets that wait for any pod, by order */
+	struct list refused;	/* tickets to be told */
 	int64_t uploading, waiting; /* passes upload too, but wait apart */
 	int64_t uploading_passes, waiting_passes;
+	int64_t runnable_waiting; /* of those that wait: how many their tenants' caps let run */
 	uint64_t last_order;
 	bool match_due;	       /* something changed that may let a ticket go */
 	uint64_t reserved_pod; /* runs empty for an exclusive ticket; 0 = none */
+	struct ticket *reserved_ticket;
+
+	/* Tenants. */
+	struct list tenants;
+	struct map tenant_names;
+	struct table tenant_ids;
+	struct tenant nobody; /* of tickets without one */
+	int64_t dropped_tenants;
 
 	/* Pods and slots. */
 	struct list pods[POD_STATES];
@@ -101,8 +112,20 @@ void service_learn_service_time(struct service *, int64_t took_us);
 /* For a ticket whose refusal is set: from what is known, and within reason. */
 int64_t service_retry_after_us(const struct service *, const struct ticket *, int64_t now_us);
 
+/* tenants.c */
+bool lanes_init(struct service *); /* false: no memory */
+void lanes_release(struct service *);
+void tenants_reap(struct service *); /* frees those that were dropped, once they are unused */
+struct tenant *tenant_of(struct service *, const struct ticket *);
+/* After every change of who waits in it, and of what its tenant works on or may. */
+void lane_settle(struct service *, struct tenant *);
+struct ticket *lane_first(const struct tenant *); /* it must not be empty */
+/* Puts it where its order says; old tickets that return belong near the front. */
+void lane_insert(struct list *lane, struct ticket *);
+struct ticket *queue_first(const struct service *); /* over all lanes; NULL: nobody waits */
+
 /* match.c */
-struct ticket *match(struct list *tickets, const struct pod *);
+struct ticket *match(struct service *, const struct pod *);
 bool match_next(struct service *, int64_t now_us, struct decision *);
 void match_unreserve(struct service *, uint64_t ticket); /* no pod runs empty for it any more */
 

@@ -15,16 +15,47 @@ static bool is_eligible(const struct ticket *t, const struct pod *p)
 	       (!p->reserved_for || t->id <= p->reserved_for) && !ticket_skips(t, p->tenure);
 }
 
-/*
- * The ticket that goes to this pod next, or NULL: the first in order that is eligible for it. All
- * but a few are eligible for every pod with room, so this looks at the first one or two.
- */
-struct ticket *match(struct list *tickets, const struct pod *p)
+/* The first of a lane that is eligible for this pod, of those before `end`. */
+static struct ticket *match_lane(struct service *s, struct tenant *tn, const struct pod *p,
+				 uint64_t end)
 {
-	LIST_EACH(t, tickets, struct ticket, link)
+	const struct ticket *r = s->reserved_ticket;
+	/* For a ticket that a pod runs empty for, its tenant's last place is kept as well. */
+	if (r && r->order < end && tenant_room(tn) == 1 && tenant_of(s, r) == tn)
+		end = r->order + 1;
+	LIST_EACH(t, &tn->lane, struct ticket, link) {
+		if (t->order >= end)
+			return NULL;
 		if (is_eligible(t, p))
 			return t;
+	}
 	return NULL;
+}
+
+/* The same over the lanes of a heap from this node on: those below it have later first tickets. */
+static struct ticket *match_below(struct service *s, struct heap_node *at, const struct pod *p,
+				  struct ticket *best)
+{
+	uint64_t end = best ? best->order : p->reserved_for ? p->reserved_for + 1 : UINT64_MAX;
+	if ((uint64_t)at->key >= end)
+		return best;
+	struct ticket *t = match_lane(s, HEAP_OWNER(at, struct tenant, runnable), p, end);
+	best = t ? t : best;
+	struct heap_node *child;
+	for (size_t i = 0; i < HEAP_ARITY && (child = heap_child(&s->runnable, at, i)); i++)
+		best = match_below(s, child, p, best);
+	return best;
+}
+
+/*
+ * The ticket that goes to this pod next, or NULL: the first in order that is eligible for it, of all
+ * tenants that may start another job. All but a few are eligible for every pod with room, so this
+ * looks at the first one or two of the first lane, and at the others only if those are not.
+ */
+struct ticket *match(struct service *s, const struct pod *p)
+{
+	struct heap_node *top = heap_top(&s->runnable);
+	return top ? match_below(s, top, p, NULL) : NULL;
 }
 
 static struct pod *reserved_pod(struct service *s)
@@ -39,15 +70,16 @@ void match_unreserve(struct service *s, uint64_t ticket)
 		return;
 	p->reserved_for = 0;
 	s->reserved_pod = 0;
+	s->reserved_ticket = NULL;
 	s->match_due = true;
 }
 
-/* The first ticket wants a whole pod and none is empty: let the least busy one run empty, or it
+/* The first ticket that may run wants a whole pod and none is empty: let the least busy one run empty, or it
  * would wait for ever behind the small ones that fit in between. */
 static void reserve(struct service *s)
 {
-	struct ticket *t =
-		list_is_empty(&s->queue) ? NULL : LIST_FIRST(&s->queue, struct ticket, link);
+	struct heap_node *top = heap_top(&s->runnable);
+	struct ticket *t = top ? lane_first(HEAP_OWNER(top, struct tenant, runnable)) : NULL;
 	struct pod *least = NULL;
 	if (!t || t->kind != TICKET_EXCLUSIVE || reserved_pod(s))
 		return;
@@ -60,6 +92,7 @@ static void reserve(struct service *s)
 		return;
 	least->reserved_for = t->id;
 	s->reserved_pod = least->id;
+	s->reserved_ticket = t;
 }
 
 /* --- tickets that pass beside the slots --- */
@@ -119,10 +152,10 @@ static bool grant(struct service *s, struct pod *p, struct ticket *t, int64_t no
 
 static bool grant_slot(struct service *s, int64_t now_us, struct decision *d)
 {
-	if (list_is_empty(&s->queue))
+	if (!heap_top(&s->runnable))
 		return false;
 	LIST_EACH(p, &s->pods[POD_READY], struct pod, link) {
-		struct ticket *t = match(&s->queue, p);
+		struct ticket *t = match(s, p);
 		if (t)
 			return grant(s, p, t, now_us, d);
 	}

@@ -46,12 +46,15 @@ enum slot_state {
 const char *pod_state_name(enum pod_state);   /* "starting" */
 const char *slot_state_name(enum slot_state); /* "granted" */
 
+struct tenant;
+
 struct slot {
 	struct list link;
 	struct pod *pod;
-	uint64_t id;	  /* the grant's id and its fencing token: the greater is the newer */
-	uint64_t owner;	  /* the caller's id for the job */
-	int64_t since_us; /* in this state */
+	uint64_t id;	       /* the grant's id and its fencing token: the greater is the newer */
+	uint64_t owner;	       /* the caller's id for the job */
+	struct tenant *tenant; /* whose work it is; a pass is nobody's */
+	int64_t since_us;      /* in this state */
 	int64_t granted_us;
 	int64_t weight; /* places taken: 1, the pod's capacity if exclusive, 0 for a pass */
 	enum slot_state state;

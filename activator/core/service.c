@@ -15,16 +15,15 @@ struct service *service_new(const struct service_config *config, bool scalable,
 	struct service *s = mem_zalloc(sizeof(*s));
 	if (!s)
 		return NULL;
+	if (!lanes_init(s))
+		goto no_memory;
 	if (!autoscaler_init(&s->autoscaler, &config->autoscaling, config->container_concurrency,
-			     now_us)) {
-		mem_free(s);
-		return NULL;
-	}
+			     now_us))
+		goto no_memory;
 	s->config = config;
 	s->observer = observer;
 	s->observer_arg = arg;
 	s->scalable = scalable;
-	list_init(&s->queue);
 	list_init(&s->pass_queue);
 	list_init(&s->refused);
 	list_init(&s->questions);
@@ -38,14 +37,20 @@ struct service *service_new(const struct service_config *config, bool scalable,
 	heap_init(&s->pod_timers);
 	s->warm_us = now_us;
 	return s;
+
+no_memory:
+	lanes_release(s);
+	mem_free(s);
+	return NULL;
 }
 
 void service_free(struct service *s)
 {
-	assert(list_is_empty(&s->queue) && list_is_empty(&s->pass_queue));
+	assert(!heap_top(&s->lanes) && list_is_empty(&s->pass_queue));
 	pods_free(s);
 	LIST_EACH(slot, &s->forgotten, struct slot, link)
 		mem_free(slot);
+	lanes_release(s);
 	autoscaler_release(&s->autoscaler);
 	map_release(&s->pod_names);
 	table_release(&s->pod_ids);
@@ -74,7 +79,9 @@ void service_configure(struct service *s, const struct service_config *config, i
 
 /* --- slots ----------------------------------------------------------------------------------- */
 
-/* What the autoscaler sees: all that works or waits. A quarantined slot works for nobody. */
+/* What the autoscaler sees: all that works or waits. A quarantined slot works for nobody. Of a
+ * tenant's tickets only as many count as its cap lets run: for the others no pod, however many there
+ * were, would do anything. */
 void service_observe(struct service *s, int64_t now_us)
 {
 	int64_t busy = s->slot_counts[SLOT_GRANTED] + s->slot_counts[SLOT_WORKING] +
@@ -83,7 +90,7 @@ void service_observe(struct service *s, int64_t now_us)
 		s->busy_since_us = 0;
 	else if (!s->busy_since_us)
 		s->busy_since_us = now_us;
-	autoscaler_observe(&s->autoscaler, (double)(busy + s->waiting), now_us);
+	autoscaler_observe(&s->autoscaler, (double)(busy + s->runnable_waiting), now_us);
 }
 
 static void count_slot(struct service *s, struct slot *slot, int by)
@@ -92,6 +99,16 @@ static void count_slot(struct service *s, struct slot *slot, int by)
 		return;
 	slot->pod->slot_counts[slot->state] += by;
 	s->slot_counts[slot->state] += by;
+}
+
+/* Changes what a tenant works on, and with it whether more of it may run. */
+static void use_tenant(struct service *s, struct tenant *tn, int by)
+{
+	if (!tn)
+		return;
+	tn->working += by;
+	if (tn->caps.max_working)
+		lane_settle(s, tn);
 }
 
 /* Changes what a pod has in use, and with it what may be granted. */
@@ -120,9 +137,11 @@ struct slot *slot_new(struct service *s, struct pod *p, const struct ticket *t, 
 	slot->freed_by_idle = t->freed_by_idle && !slot->is_pass;
 	slot->weight = slot->is_pass ? 0 : slot->is_exclusive ? p->capacity : 1;
 	slot->state = SLOT_GRANTED;
+	slot->tenant = slot->is_pass ? NULL : tenant_of(s, t);
 	list_push_back(&p->slots[SLOT_GRANTED], &slot->link);
 	count_slot(s, slot, 1);
 	use_places(s, p, slot->weight);
+	use_tenant(s, slot->tenant, 1);
 	p->passes += slot->is_pass;
 	s->passes += slot->is_pass;
 	s->observer->slot_moved(s->observer_arg, slot, SLOT_STATES);
@@ -147,15 +166,20 @@ void slot_move(struct service *s, struct slot *slot, enum slot_state to, int64_t
 void slot_free(struct service *s, struct slot *slot, bool forget, int64_t now_us)
 {
 	struct pod *p = slot->pod;
+	int64_t could_run = s->runnable_waiting;
 	list_remove(&slot->link);
 	count_slot(s, slot, -1);
 	use_places(s, p, -slot->weight);
+	use_tenant(s, slot->tenant, -1);
 	p->passes -= slot->is_pass;
 	p->interrupts -= slot->is_interrupted;
 	s->passes -= slot->is_pass;
 	table_remove(&s->slot_ids, slot->id);
 	s->observer->slot_freed(s->observer_arg, slot, now_us);
 	slot->pod = NULL;
+	slot->tenant = NULL;
+	if (s->runnable_waiting > could_run && service_is_cold(s))
+		s->autoscaler.next_tick_us = now_us; /* it may be worth a first pod now */
 	if (forget)
 		list_push_back(&s->forgotten, &slot->link);
 	else
@@ -178,7 +202,20 @@ static bool is_hopeless(const struct service *s, int64_t now_us)
 	return s->scaling_failed_until_us > now_us && !service_may_have_pods(s);
 }
 
-static enum refusal refusal_for(const struct service *s, const struct ticket *t, int64_t now_us)
+/* As for the whole queue, what could go to a pod at once does not count as queued. */
+static bool is_tenant_full(const struct service *s, const struct tenant *tn, bool is_pass)
+{
+	int64_t jobs = tn->uploading + tn->waiting;
+	int64_t passes = tn->uploading_passes + tn->waiting_passes;
+	int64_t room = tenant_room(tn) < s->free_places ? tenant_room(tn) : s->free_places;
+	if (!tn->caps.max_queued)
+		return false;
+	if (is_pass)
+		return passes >= tn->caps.max_queued + s->config->pass_through.max_requests_per_pod;
+	return jobs >= tn->caps.max_queued + room;
+}
+
+static enum refusal refusal_for(struct service *s, const struct ticket *t, int64_t now_us)
 {
 	int64_t most = s->config->queue.max_requests;
 	bool is_pass = t->kind == TICKET_PASS;
@@ -194,13 +231,35 @@ static enum refusal refusal_for(const struct service *s, const struct ticket *t,
 		return REFUSAL_PASSES_FULL;
 	if (held >= most + (is_pass ? 1 : s->free_places))
 		return REFUSAL_QUEUE_FULL;
+	if (is_tenant_full(s, tenant_of(s, t), is_pass))
+		return REFUSAL_TENANT_QUEUE_FULL;
 	return REFUSAL_NONE;
 }
 
-static void count_upload(struct service *s, const struct ticket *t, int by)
+static void count_uploading(struct service *s, const struct ticket *t, int by)
 {
+	struct tenant *tn = tenant_of(s, t);
 	s->uploading += by;
 	s->uploading_passes += t->kind == TICKET_PASS ? by : 0;
+	*(t->kind == TICKET_PASS ? &tn->uploading_passes : &tn->uploading) += by;
+}
+
+/* Puts it on its queue, or takes it off. */
+static void set_waiting(struct service *s, struct ticket *t, bool waits, int64_t now_us)
+{
+	struct tenant *tn = tenant_of(s, t);
+	bool is_pass = t->kind == TICKET_PASS;
+	int by = waits ? 1 : -1;
+	if (waits)
+		lane_insert(is_pass ? &s->pass_queue : &tn->lane, t);
+	else
+		list_remove(&t->link);
+	*(is_pass ? &s->waiting_passes : &s->waiting) += by;
+	*(is_pass ? &tn->waiting_passes : &tn->waiting) += by;
+	if (!is_pass)
+		lane_settle(s, tn);
+	s->match_due = true; /* another may be first now, and want a whole pod */
+	service_observe(s, now_us);
 }
 
 bool service_admit(struct service *s, struct ticket *t, int64_t now_us)
@@ -212,35 +271,14 @@ bool service_admit(struct service *s, struct ticket *t, int64_t now_us)
 		return false;
 	}
 	t->state = TICKET_ADMITTED;
-	count_upload(s, t, 1);
+	count_uploading(s, t, 1);
 	return true;
-}
-
-/* Puts it where its order says; old tickets that return belong near the front. */
-static void insert_by_order(struct list *queue, struct ticket *t)
-{
-	if (list_is_empty(queue) ||
-	    LIST_OWNER(queue->prev, struct ticket, link)->order < t->order) {
-		list_push_back(queue, &t->link);
-		return;
-	}
-	LIST_EACH(it, queue, struct ticket, link) {
-		if (it->order > t->order) {
-			list_insert_before(&it->link, &t->link);
-			return;
-		}
-	}
 }
 
 static void start_waiting(struct service *s, struct ticket *t, int64_t now_us)
 {
-	bool is_pass = t->kind == TICKET_PASS;
 	t->state = TICKET_WAITING;
-	insert_by_order(is_pass ? &s->pass_queue : &s->queue, t);
-	s->waiting += !is_pass;
-	s->waiting_passes += is_pass;
-	s->match_due = true;
-	service_observe(s, now_us);
+	set_waiting(s, t, true, now_us);
 	if (s->waiting + s->waiting_passes == 1)
 		pods_hurry(s, now_us);
 	if (service_is_cold(s))
@@ -250,7 +288,7 @@ static void start_waiting(struct service *s, struct ticket *t, int64_t now_us)
 void service_enqueue(struct service *s, struct ticket *t, int64_t now_us)
 {
 	assert(t->state == TICKET_ADMITTED);
-	count_upload(s, t, -1);
+	count_uploading(s, t, -1);
 	t->order = t->id = ++s->last_order;
 	t->enqueued_us = now_us;
 	start_waiting(s, t, now_us);
@@ -258,14 +296,9 @@ void service_enqueue(struct service *s, struct ticket *t, int64_t now_us)
 
 void ticket_leave(struct service *s, struct ticket *t, int64_t now_us)
 {
-	bool is_pass = t->kind == TICKET_PASS;
-	list_remove(&t->link);
-	t->state = TICKET_OUTSIDE;
-	s->waiting -= !is_pass;
-	s->waiting_passes -= is_pass;
 	match_unreserve(s, t->id);
-	s->match_due = true; /* another is first now, and may want a whole pod */
-	service_observe(s, now_us);
+	t->state = TICKET_OUTSIDE;
+	set_waiting(s, t, false, now_us);
 }
 
 void service_cancel(struct service *s, struct ticket *t, int64_t now_us)
@@ -275,7 +308,7 @@ void service_cancel(struct service *s, struct ticket *t, int64_t now_us)
 		break;
 	case TICKET_ADMITTED:
 		t->state = TICKET_OUTSIDE;
-		count_upload(s, t, -1);
+		count_uploading(s, t, -1);
 		break;
 	case TICKET_WAITING:
 		ticket_leave(s, t, now_us);
@@ -461,8 +494,8 @@ static int64_t deadline_of(const struct service *s, const struct ticket *t)
 	return from_us + q->max_wait_us;
 }
 
-/* Both queues are in order of arrival, so the first to expire is at the front. */
-static struct ticket *first_waiting(const struct list *queue)
+/* All queues are in order of arrival, so the first to expire is at the front. */
+static struct ticket *first_in(const struct list *queue)
 {
 	return list_is_empty(queue) ? NULL : LIST_FIRST(queue, struct ticket, link);
 }
@@ -471,7 +504,7 @@ int64_t service_next_deadline_us(const struct service *s)
 {
 	int64_t at_us = s->autoscaler.next_tick_us;
 	const struct heap_node *pod = heap_top(&s->pod_timers);
-	const struct ticket *t = first_waiting(&s->queue), *pass = first_waiting(&s->pass_queue);
+	const struct ticket *t = queue_first(s), *pass = first_in(&s->pass_queue);
 	if (pod && pod->key < at_us)
 		at_us = pod->key;
 	if (s->scaling_failed_until_us && s->scaling_failed_until_us < at_us)
@@ -504,9 +537,8 @@ static enum refusal over(const struct service *s, const struct ticket *t, int64_
 	return waits_for_first_pod(s) ? REFUSAL_COLD_START : REFUSAL_EXPIRED;
 }
 
-static bool refuse_first(struct service *s, struct list *queue, int64_t now_us, struct decision *d)
+static bool refuse_late(struct service *s, struct ticket *t, int64_t now_us, struct decision *d)
 {
-	struct ticket *t = first_waiting(queue);
 	enum refusal why = t ? over(s, t, now_us) : REFUSAL_NONE;
 	if (why == REFUSAL_NONE)
 		return false;
@@ -518,7 +550,7 @@ static bool refuse_first(struct service *s, struct list *queue, int64_t now_us, 
 
 static bool tell_refused(struct service *s, struct decision *d)
 {
-	struct ticket *t = first_waiting(&s->refused);
+	struct ticket *t = first_in(&s->refused);
 	if (!t)
 		return false;
 	list_remove(&t->link);
@@ -549,8 +581,8 @@ static bool tell_scale(struct service *s, struct decision *d)
 
 static bool next(struct service *s, int64_t now_us, struct decision *d)
 {
-	return match_next(s, now_us, d) || refuse_first(s, &s->queue, now_us, d) ||
-	       refuse_first(s, &s->pass_queue, now_us, d) || tell_refused(s, d) ||
+	return match_next(s, now_us, d) || refuse_late(s, queue_first(s), now_us, d) ||
+	       refuse_late(s, first_in(&s->pass_queue), now_us, d) || tell_refused(s, d) ||
 	       tell_forgotten(s, d) || pods_next_question(s, now_us, d) ||
 	       scale_next_removal(s, now_us, d) || tell_scale(s, d);
 }
@@ -562,6 +594,7 @@ bool service_next(struct service *s, int64_t now_us, struct decision *d)
 		if (next(s, now_us, d))
 			return true;
 	while (s->match_due && !s->closed);
+	tenants_reap(s);
 	return false;
 }
 

@@ -14,7 +14,9 @@
  *  - a pod's slots in use never exceed its capacity, and each grant ends exactly once; an end told
  *    twice, or after the pod is gone, is ignored (ids are fencing tokens);
  *  - no ticket waits while a pod has room that match() finds it eligible for;
- *  - tickets of a kind are granted in order of arrival, but for pods that have failed them;
+ *  - tickets of a kind are granted in order of arrival, but for pods that have failed them and for
+ *    tenants that work on as many jobs as they may; a tenant's own are never overtaken by its own;
+ *  - no tenant has more jobs than it may, each counted until its pod has stopped;
  *  - every ticket leaves the queue once: granted, refused or cancelled.
  */
 #ifndef SLOTGATE_ACTIVATOR_CORE_SERVICE_H
@@ -22,6 +24,7 @@
 
 #include "activator/core/autoscaler.h"
 #include "activator/core/pod.h"
+#include "activator/core/tenant.h"
 #include "activator/core/ticket.h"
 #include "config/config.h"
 
@@ -45,6 +48,16 @@ struct service *service_new(const struct service_config *, bool scalable,
 			    const struct service_observer *, void *arg, int64_t now_us);
 void service_free(struct service *); /* no ticket may be waiting */
 void service_configure(struct service *, const struct service_config *, int64_t now_us);
+
+/* --- tenants ------------------------------------------------------------------------------- */
+
+/* The tenant of this name may do so much from now on; if it is known, it keeps its counts, and what
+ * works beyond a lowered cap goes on. The name is copied. Its id; 0: no memory. */
+uint64_t service_tenant_set(struct service *, const char *name, struct tenant_caps, int64_t now_us);
+
+/* It is configured no more. What waits goes on waiting under the caps it had, what works goes on,
+ * and it is forgotten with the last of that, unless it is set again before. */
+void service_tenant_drop(struct service *, const char *name);
 
 /* --- requests ---------------------------------------------------------------------------- */
 
@@ -184,7 +197,13 @@ void service_each_pod(const struct service *, void (*)(void *arg, const struct p
 /* Why no pod can be started; "" while it can. */
 const char *service_scaling_failure(const struct service *);
 
-/* When a newcomer may expect a slot, from what is known. */
-int64_t service_expected_wait_us(const struct service *, int64_t now_us);
+const struct tenant *service_tenant(const struct service *, uint64_t id); /* NULL: unknown */
+
+/* Calls for each that is known, also those dropped that are not forgotten yet. */
+void service_each_tenant(const struct service *, void (*)(void *arg, const struct tenant *),
+			 void *arg);
+
+/* When a newcomer of this tenant may expect a slot, from what is known. */
+int64_t service_expected_wait_us(const struct service *, uint64_t tenant, int64_t now_us);
 
 #endif

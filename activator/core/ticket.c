@@ -8,6 +8,7 @@ const char *refusal_name(enum refusal r)
 	static const char *const names[REFUSALS] = {
 		[REFUSAL_NONE] = "none",
 		[REFUSAL_QUEUE_FULL] = "queue_full",
+		[REFUSAL_TENANT_QUEUE_FULL] = "tenant_queue_full",
 		[REFUSAL_EXPIRED] = "expired",
 		[REFUSAL_COLD_START] = "cold_start_expired",
 		[REFUSAL_SCALING_FAILED] = "scaling_failed",

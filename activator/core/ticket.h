@@ -29,13 +29,14 @@ enum ticket_state { TICKET_OUTSIDE, TICKET_ADMITTED, TICKET_WAITING, TICKET_REFU
 enum refusal {
 	REFUSAL_NONE,
 	REFUSAL_QUEUE_FULL,
-	REFUSAL_EXPIRED,	/* waited as long as it may for a slot */
-	REFUSAL_COLD_START,	/* waited as long as it may for a first pod */
-	REFUSAL_SCALING_FAILED, /* no pod can be started */
-	REFUSAL_NO_PODS,	/* there is none, and this route does not wait for one */
-	REFUSAL_ATTEMPTS,	/* as many pods as allowed could not be reached */
-	REFUSAL_CLOSING,	/* the service is going away */
-	REFUSAL_PASSES_FULL,	/* as many beside the slots as the service allows */
+	REFUSAL_TENANT_QUEUE_FULL, /* as many of its tenant's wait as may */
+	REFUSAL_EXPIRED,	   /* waited as long as it may for a slot */
+	REFUSAL_COLD_START,	   /* waited as long as it may for a first pod */
+	REFUSAL_SCALING_FAILED,	   /* no pod can be started */
+	REFUSAL_NO_PODS,	   /* there is none, and this route does not wait for one */
+	REFUSAL_ATTEMPTS,	   /* as many pods as allowed could not be reached */
+	REFUSAL_CLOSING,	   /* the service is going away */
+	REFUSAL_PASSES_FULL,	   /* as many beside the slots as the service allows */
 	REFUSAL_NO_MEMORY,
 	REFUSALS
 };
@@ -50,8 +51,8 @@ struct ticket {
 	bool freed_by_idle;  /* the answer's end leaves the slot to the idle check */
 	uint64_t owner;	     /* the caller's id for it, handed back in decisions */
 	uint64_t prefer_pod; /* TICKET_PASS: goes to this pod while that is ready; 0 = any */
-	uint32_t tenant;     /* these five are carried for the matching that looks at them; */
-	int32_t priority;    /* today's looks at the order alone */
+	uint64_t tenant;     /* whose it is; 0, or one that is known no more: nobody's */
+	int32_t priority;    /* these four are carried for the matching that looks at them */
 	int64_t deadline_us;
 	uint64_t cost;
 	uint64_t model_key;

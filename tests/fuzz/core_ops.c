@@ -8,6 +8,30 @@ static bool takes_slot(const struct ops_ticket *t)
 	return t->ticket.kind != TICKET_PASS;
 }
 
+int64_t ops_tenant_jobs(const struct ops *o, int tenant)
+{
+	int64_t n = 0;
+	for (const struct ops_ticket *t = o->tickets; t < o->tickets + OPS_TICKETS; t++)
+		n += t->has_slot && takes_slot(t) && t->tenant == tenant;
+	return n;
+}
+
+void ops_allow(struct ops *o, int tenant)
+{
+	if (tenant < 0)
+		return;
+	int64_t jobs = ops_tenant_jobs(o, tenant), most = o->tenants[tenant].caps.max_working;
+	most = most ? most : INT64_MAX;
+	o->tenants[tenant].allowed = jobs > most ? jobs : most;
+}
+
+/* Its tenant works on as many as it may, or has one place left that may be kept for another. */
+static bool may_be_held_back(const struct ops *o, const struct ops_ticket *t)
+{
+	int64_t most = t->tenant < 0 ? 0 : o->tenants[t->tenant].caps.max_working;
+	return most && takes_slot(t) && ops_tenant_jobs(o, t->tenant) >= most - 1;
+}
+
 /* "Tickets of a kind are granted in order of arrival, but for pods that have failed them." */
 void ops_check_grant(const struct ops *o, const struct ops_ticket *granted)
 {
@@ -17,7 +41,8 @@ void ops_check_grant(const struct ops *o, const struct ops_ticket *granted)
 	FUZZ_CHECK(!o->closed, 0, 0);
 	for (const struct ops_ticket *t = o->tickets; t < o->tickets + OPS_TICKETS; t++)
 		if (t->phase == OPS_WAITING && t->ticket.state == TICKET_WAITING &&
-		    t->ticket.kind == granted->ticket.kind && t->arrival < granted->arrival)
+		    t->ticket.kind == granted->ticket.kind && t->arrival < granted->arrival &&
+		    (t->tenant == granted->tenant || !may_be_held_back(o, t)))
 			FUZZ_CHECK(ticket_skips(&t->ticket, p->tenure), t->arrival,
 				   granted->arrival);
 }
@@ -61,6 +86,8 @@ static void check_busy(const struct ops *o, const struct ops_ticket *t)
 {
 	for (int i = 0; i < OPS_PODS; i++) {
 		const struct pod *p = service_pod(o->service, o->pods[i]);
+		if (may_be_held_back(o, t))
+			return;
 		if (!p || p->state != POD_READY || ticket_skips(&t->ticket, p->tenure))
 			continue;
 		if (t->ticket.kind == TICKET_PASS) {
@@ -107,8 +134,25 @@ static void check_counts(const struct ops *o)
 		   c.stable_concurrency * 1000, 0);
 }
 
+static void check_tenant(const struct ops *o, int i)
+{
+	const struct tenant *tn = service_tenant(o->service, o->tenants[i].id);
+	int64_t jobs = ops_tenant_jobs(o, i), waiting = 0, uploading = 0;
+	for (const struct ops_ticket *t = o->tickets; t < o->tickets + OPS_TICKETS; t++) {
+		bool is_its = t->tenant == i && takes_slot(t);
+		waiting += is_its && t->phase == OPS_WAITING;
+		uploading += is_its && t->phase == OPS_ADMITTED;
+	}
+	FUZZ_CHECK(jobs <= o->tenants[i].allowed, jobs, i);
+	FUZZ_CHECK(tn || (o->tenants[i].is_dropped && !jobs && !waiting && !uploading), i, jobs);
+	FUZZ_CHECK(!tn || (tn->working == jobs && tn->waiting == waiting), jobs, waiting);
+	FUZZ_CHECK(!tn || tn->uploading == uploading, uploading, i);
+}
+
 void ops_check_all(struct ops *o)
 {
+	for (int i = 0; i < OPS_TENANTS; i++)
+		check_tenant(o, i);
 	for (int i = 0; i < OPS_PODS; i++)
 		check_pod(o, i);
 	for (const struct ops_ticket *t = o->tickets; t < o->tickets + OPS_TICKETS; t++) {

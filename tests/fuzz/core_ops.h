@@ -10,7 +10,7 @@
 
 #include "activator/core/service.h"
 
-enum { OPS_TICKETS = 12, OPS_PODS = 4, OPS_QUESTIONS = 8, OPS_ENDED = 8 };
+enum { OPS_TICKETS = 12, OPS_PODS = 4, OPS_QUESTIONS = 8, OPS_ENDED = 8, OPS_TENANTS = 2 };
 
 enum ops_phase { OPS_FREE, OPS_ADMITTED, OPS_WAITING, OPS_GRANTED, OPS_RETURNED };
 
@@ -22,6 +22,14 @@ struct ops_ticket {
 	bool has_slot; /* until the observer says that it is freed */
 	bool started;
 	bool forgotten_due;
+	int tenant; /* -1: nobody's */
+};
+
+struct ops_tenant {
+	uint64_t id;
+	struct tenant_caps caps;
+	bool is_dropped;
+	int64_t allowed; /* jobs at once: more than its cap only after a reload */
 };
 
 struct ops {
@@ -32,6 +40,7 @@ struct ops {
 	int64_t now_us;
 	uint64_t arrivals, serial;
 	struct ops_ticket tickets[OPS_TICKETS];
+	struct ops_tenant tenants[OPS_TENANTS];
 	uint64_t pods[OPS_PODS];   /* ids by name; 0: unknown to the core */
 	int64_t allowed[OPS_PODS]; /* places at once: more than the capacity only after a reload */
 	struct {
@@ -47,6 +56,8 @@ int ops_pod_index(const struct ops *, uint64_t pod);
 int64_t ops_concurrency(const struct ops *);
 
 /* core_ops.c */
+int64_t ops_tenant_jobs(const struct ops *, int tenant);
+void ops_allow(struct ops *, int tenant); /* what is at work beyond a lowered cap may go on */
 void ops_check_grant(const struct ops *, const struct ops_ticket *);
 void ops_check_all(struct ops *);
 

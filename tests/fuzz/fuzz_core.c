@@ -76,6 +76,7 @@ static void on_slot_freed(void *arg, const struct slot *slot, int64_t now_us)
 	t->has_slot = false;
 	t->forgotten_due = true; /* unless the operation itself has ended it */
 	t->phase = t->phase == OPS_GRANTED ? OPS_FREE : t->phase;
+	ops_allow(o, t->tenant);
 	o->ended[o->ended_count++ % OPS_ENDED] = slot->id;
 }
 
@@ -167,6 +168,10 @@ static void arrive(struct ops *o, struct ops_ticket *t, unsigned how)
 	t->ticket.owner = ++o->serial * OPS_TICKETS + (uint64_t)(t - o->tickets);
 	t->ticket.freed_by_idle = how & 4;
 	t->ticket.prefer_pod = how & 8 ? o->pods[how % OPS_PODS] : 0;
+	t->tenant = how & 16 || how & 2 ? (int)(how % OPS_TENANTS) : -1;
+	if (t->tenant >= 0 && o->tenants[t->tenant].is_dropped)
+		t->tenant = -1;
+	t->ticket.tenant = t->tenant < 0 ? 0 : o->tenants[t->tenant].id;
 	if (!service_admit(o->service, &t->ticket, o->now_us)) {
 		FUZZ_CHECK(t->ticket.refusal != REFUSAL_NONE, 0, 0);
 		FUZZ_CHECK(t->ticket.state == TICKET_OUTSIDE, t->ticket.state, 0);
@@ -183,6 +188,8 @@ static void enqueue(struct ops *o, struct ops_ticket *t)
 		t->phase = OPS_WAITING;
 		service_enqueue(o->service, &t->ticket, o->now_us);
 	} else if (t->phase == OPS_RETURNED) {
+		if (!service_tenant(o->service, t->ticket.tenant))
+			t->tenant = -1; /* forgotten while this was nowhere */
 		t->phase = OPS_WAITING;
 		service_requeue(o->service, &t->ticket, o->now_us);
 	}
@@ -264,6 +271,34 @@ static void release(struct ops *o, unsigned i)
 	FUZZ_CHECK(service_pod_release(o->service, name, o->now_us) == known, i, known);
 }
 
+static void set_tenant(struct ops *o, int i, unsigned how)
+{
+	char name[2] = {(char)('A' + i), '\0'};
+	struct ops_tenant *tn = &o->tenants[i];
+	bool is_known = service_tenant(o->service, tn->id) != NULL;
+	tn->caps = (struct tenant_caps){how % 3, how / 3 % 3};
+	uint64_t id = service_tenant_set(o->service, name, tn->caps, o->now_us);
+	FUZZ_CHECK(id && (id == tn->id) == is_known, id, tn->id);
+	for (struct ops_ticket *t = o->tickets; t < o->tickets + OPS_TICKETS; t++)
+		if (!is_known && t->tenant == i)
+			t->tenant = -1;
+	tn->id = id;
+	tn->is_dropped = false;
+	ops_allow(o, i);
+}
+
+static void reload_tenants(struct ops *o, unsigned how)
+{
+	int i = how & 1;
+	char name[2] = {(char)('A' + i), '\0'};
+	if (how & 2) {
+		set_tenant(o, i, how / 4 % 8 + 1);
+		return;
+	}
+	service_tenant_drop(o->service, name);
+	o->tenants[i].is_dropped = true;
+}
+
 static void reload(struct ops *o)
 {
 	o->config = !o->config;
@@ -325,7 +360,9 @@ static void operate_on_pods(struct ops *o, unsigned what, unsigned how)
 		service_pod_gone(o->service, o->pods[pod], o->now_us);
 		break;
 	case 17:
-		if (how & 64)
+		if (how & 128)
+			reload_tenants(o, how & 31);
+		else if (how & 64)
 			reload(o);
 		else
 			release(o, pod);
@@ -430,14 +467,18 @@ int fuzz_core(const uint8_t *data, size_t size)
 	if (size < 3)
 		return 0;
 	memset(&o, 0, sizeof(o));
-	for (int i = 0; i < OPS_TICKETS; i++)
+	for (int i = 0; i < OPS_TICKETS; i++) {
+		o.tickets[i].tenant = -1;
 		ticket_init(&o.tickets[i].ticket, TICKET_SLOT);
+	}
 	o.scalable = data[0] & 128;
 	o.configs[0] = config_for(data[0]);
 	o.configs[1] = config_for(data[1]);
 	o.now_us = 1000 * US_PER_S;
 	o.service = service_new(&o.configs[0], o.scalable, &observer, &o, o.now_us);
 	FUZZ_CHECK(o.service, 0, 0);
+	for (int i = 0; i < OPS_TENANTS; i++)
+		set_tenant(&o, i, data[1]);
 	for (size_t i = 2; i + 1 < size && i < 2 * MOST_OPERATIONS; i += 2) {
 		operate(&o, data[i] % 21, data[i + 1]);
 		if (data[i] & 64)

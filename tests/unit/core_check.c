@@ -33,6 +33,30 @@ static bool may_go(const struct model *m, const struct work *w, int machine)
 	return is_open && has_room(m, w, machine) && !has_failed_at(m, w, machine);
 }
 
+const struct work *check_reserving(const struct model *m)
+{
+	for (int i = 0; i < MACHINES; i++) {
+		const struct pod *p = service_pod(m->service, m->machines[i].pod);
+		for (const struct work *w = m->works; p && w < m->works + WORKS; w++)
+			if (p->reserved_for && w->phase == WAITING &&
+			    w->ticket.id == p->reserved_for)
+				return w;
+	}
+	return NULL;
+}
+
+/* Its tenant works on as many as it may; a place is kept for its ticket that has a pod reserved. */
+static bool is_held_back(const struct model *m, const struct work *w)
+{
+	int64_t room = model_tenant_room(m, w->tenant);
+	const struct work *first = m->reserving;
+	if (w->ticket.kind == TICKET_PASS)
+		return false;
+	if (first && first->tenant == w->tenant && first->order < w->order)
+		return room <= 1;
+	return room == 0;
+}
+
 /* Those after an exclusive ticket keep off the machine that runs empty for it. */
 static bool is_reserved_for_earlier(const struct model *m, const struct work *w, int machine)
 {
@@ -57,6 +81,7 @@ void check_grant(struct model *m, const struct work *w, const struct decision *d
 	MODEL_CHECK(m, !has_failed_at(m, w, to), model_index(m, w), to);
 	MODEL_CHECK(m, !m->closed && it->discovered && !it->stopping, to, it->state);
 	MODEL_CHECK(m, service_grant_owner(m->service, d->grant) == w->owner, d->grant, w->owner);
+	MODEL_CHECK(m, !is_held_back(m, w), model_index(m, w), w->tenant);
 	if (w->ticket.kind != TICKET_PASS) {
 		int64_t most = w->ticket.kind == TICKET_EXCLUSIVE ? 1 : it->allowed;
 		MODEL_CHECK(m, model_jobs(m, to, true) < most, to, model_jobs(m, to, true));
@@ -68,7 +93,8 @@ void check_grant(struct model *m, const struct work *w, const struct decision *d
 			continue;
 		if ((other->ticket.kind == TICKET_PASS) != (w->ticket.kind == TICKET_PASS))
 			continue;
-		bool overtaken = has_room(m, other, to) && !has_failed_at(m, other, to);
+		bool overtaken = has_room(m, other, to) && !has_failed_at(m, other, to) &&
+				 !is_held_back(m, other);
 		MODEL_CHECK(m, !overtaken, model_index(m, other), model_index(m, w));
 	}
 	for (int i = 0; i < MACHINES; i++)
@@ -163,7 +189,7 @@ static void check_waiting(struct model *m)
 		MODEL_CHECK(m, deadline_of(m, w) > m->now_us, model_index(m, w), m->now_us);
 		MODEL_CHECK(m, wake_us <= deadline_of(m, w), wake_us, deadline_of(m, w));
 		for (int i = 0; i < MACHINES; i++)
-			if (may_go(m, w, i))
+			if (may_go(m, w, i) && !is_held_back(m, w))
 				MODEL_CHECK(m, is_reserved_for_earlier(m, w, i), model_index(m, w),
 					    i);
 	}
@@ -176,7 +202,7 @@ static void check_reservation(struct model *m)
 	int reserved = 0;
 	for (const struct work *w = m->works; w < m->works + WORKS; w++)
 		if (w->phase == WAITING && w->ticket.kind != TICKET_PASS &&
-		    (!first || w->order < first->order))
+		    model_tenant_room(m, w->tenant) > 0 && (!first || w->order < first->order))
 			first = w;
 	for (int i = 0; i < MACHINES; i++) {
 		const struct pod *p = service_pod(m->service, m->machines[i].pod);
@@ -185,7 +211,8 @@ static void check_reservation(struct model *m)
 		bool waits = false;
 		for (const struct work *w = m->works; w < m->works + WORKS; w++)
 			waits |= w->phase == WAITING && w->ticket.id == p->reserved_for &&
-				 w->ticket.kind == TICKET_EXCLUSIVE;
+				 w->ticket.kind == TICKET_EXCLUSIVE &&
+				 model_tenant_room(m, w->tenant) > 0;
 		MODEL_CHECK(m, waits && ++reserved == 1, i, p->reserved_for);
 		MODEL_CHECK(m, p->state == POD_READY || p->state == POD_FULL, i, p->state);
 	}
@@ -260,8 +287,58 @@ static void check_counts(struct model *m)
 	MODEL_CHECK(m, c.waiting == 0 && c.waiting_passes == 0, c.waiting, c.waiting_passes);
 }
 
+/* What the core believes of a tenant, and that it never has more at work than it may. */
+static void check_tenant(struct model *m, int tenant)
+{
+	const struct model_tenant *it = &m->tenants[tenant];
+	const struct tenant *tn = service_tenant(m->service, it->id);
+	int64_t uploading = 0, waiting = 0, passes = 0, jobs = model_tenant_jobs(m, tenant, false);
+	for (const struct work *w = m->works; w < m->works + WORKS; w++) {
+		bool is_pass = w->ticket.kind == TICKET_PASS, waits = w->phase == WAITING;
+		bool uploads = w->phase == ADMITTED;
+		if (w->tenant != tenant)
+			continue;
+		uploading += uploads && !is_pass;
+		waiting += waits && !is_pass;
+		passes += is_pass && (waits || uploads);
+	}
+	MODEL_CHECK(m, model_tenant_jobs(m, tenant, true) <= it->allowed, tenant, it->allowed);
+	MODEL_CHECK(m, jobs <= it->allowed, tenant, jobs);
+	if (!tn) {
+		MODEL_CHECK(m, tenant == 0 || it->is_dropped, tenant, it->id);
+		MODEL_CHECK(m, tenant == 0 || uploading + waiting + passes + jobs == 0, tenant, 0);
+		return;
+	}
+	MODEL_CHECK(m, tn->uploading == uploading && tn->waiting == waiting, tn->uploading,
+		    tn->waiting);
+	MODEL_CHECK(m, tn->uploading_passes + tn->waiting_passes == passes, tenant, passes);
+	MODEL_CHECK(m, tn->working == jobs, tn->working, jobs);
+}
+
+/* The autoscaler sees what works, and of those that wait only whom their tenants let run. */
+static void check_concurrency(struct model *m)
+{
+	struct service_counts c;
+	double expected = 0;
+	service_count(m->service, m->now_us, &c);
+	for (int i = 0; i < SLOT_STATES; i++)
+		expected += i == SLOT_QUARANTINED ? 0 : (double)c.slots[i];
+	for (int i = 0; i < TENANTS; i++) {
+		int64_t waiting = 0, room = model_tenant_room(m, i);
+		for (const struct work *w = m->works; w < m->works + WORKS; w++)
+			waiting += w->tenant == i && w->phase == WAITING &&
+				   w->ticket.kind != TICKET_PASS;
+		expected += (double)(waiting < room ? waiting : room);
+	}
+	MODEL_CHECK(m, c.concurrency == expected, c.concurrency, expected);
+}
+
 void check_all(struct model *m)
 {
+	m->reserving = check_reserving(m);
+	for (int i = 0; i < TENANTS; i++)
+		check_tenant(m, i);
+	check_concurrency(m);
 	for (int i = 0; i < MACHINES; i++)
 		check_truth(m, i);
 	check_waiting(m);

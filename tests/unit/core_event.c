@@ -96,6 +96,28 @@ static void enqueue(struct model *m, struct work *w)
 	MODEL_CHECK(m, w->ticket.enqueued_us == m->now_us, model_index(m, w), 0);
 }
 
+static int64_t queued_of(const struct model *m, int tenant, bool passes)
+{
+	int64_t n = 0;
+	for (const struct work *w = m->works; w < m->works + WORKS; w++)
+		n += w->tenant == tenant && (w->ticket.kind == TICKET_PASS) == passes &&
+		     (w->phase == ADMITTED || w->ticket.state == TICKET_WAITING);
+	return n;
+}
+
+/* As many of its tenant's as may wait already do, those not counted that could start at once. */
+static bool has_full_tenant(const struct model *m, const struct work *w, int64_t free_slots)
+{
+	bool is_pass = w->ticket.kind == TICKET_PASS;
+	int64_t most = m->tenants[w->tenant].caps.max_queued;
+	int64_t room = model_tenant_room(m, w->tenant);
+	if (is_pass)
+		room = m->config->pass_through.max_requests_per_pod;
+	else if (free_slots < room)
+		room = free_slots;
+	return most && queued_of(m, w->tenant, is_pass) >= most + room;
+}
+
 static void check_no_place(struct model *m, const struct work *w)
 {
 	struct service_counts c;
@@ -110,6 +132,9 @@ static void check_no_place(struct model *m, const struct work *w)
 		break;
 	case REFUSAL_NO_PODS:
 		holds = is_pass && m->open_pods == 0;
+		break;
+	case REFUSAL_TENANT_QUEUE_FULL:
+		holds = true; /* the caller knows how many there were */
 		break;
 	case REFUSAL_QUEUE_FULL:
 		holds = c.uploading + (is_pass ? c.waiting_passes : c.waiting) >=
@@ -142,13 +167,23 @@ static void on_arrival(struct model *m)
 	if (kind == TICKET_PASS && model_chance(m, 50))
 		w->ticket.prefer_pod = m->machines[pick_machine(m)].pod;
 	int64_t passes = model_all_passes(m);
+	w->tenant = (int)model_random(m, TENANTS);
+	if (m->tenants[w->tenant].is_dropped)
+		w->tenant = 0;
+	w->ticket.tenant = m->tenants[w->tenant].id;
 	model_note(m, "arrives: work, kind", model_index(m, w), kind);
+	model_note(m, "  of tenant", w->tenant, 0);
+	struct service_counts c;
+	service_count(m->service, m->now_us, &c);
+	bool is_too_many = has_full_tenant(m, w, c.free_slots);
 	if (!service_admit(m->service, &w->ticket, m->now_us)) {
 		MODEL_CHECK(m, w->ticket.state == TICKET_OUTSIDE, w->ticket.state, 0);
 		check_no_place(m, w);
+		MODEL_CHECK(m, w->ticket.refusal != REFUSAL_TENANT_QUEUE_FULL || is_too_many,
+			    w->tenant, 0);
 		return;
 	}
-	MODEL_CHECK(m, !m->closed, 0, 0);
+	MODEL_CHECK(m, !m->closed && !is_too_many, w->tenant, is_too_many);
 	w->phase = ADMITTED;
 	MODEL_CHECK(m, kind != TICKET_PASS || passes < m->config->pass_through.max_requests, passes,
 		    0);
@@ -235,6 +270,8 @@ static void on_silent_end(struct model *m)
 static void requeue(struct model *m, struct work *w)
 {
 	model_note(m, "requeue", model_index(m, w), w->attempts);
+	if (!service_tenant(m->service, w->ticket.tenant))
+		w->tenant = 0; /* forgotten while this was nowhere */
 	w->phase = WAITING;
 	service_requeue(m->service, &w->ticket, m->now_us);
 	bool over = w->attempts >= m->config->queue.max_attempts || m->closed;
@@ -447,6 +484,20 @@ static void on_reload(struct model *m)
 	model_reload(m, &c);
 }
 
+/* The tenants are configured anew, or no more. */
+static void on_tenants(struct model *m)
+{
+	int tenant = 1 + (int)model_random(m, TENANTS - 1);
+	struct tenant_caps caps = {(int64_t)model_random(m, 5), (int64_t)model_random(m, 4)};
+	if (model_chance(m, 25)) {
+		model_note(m, "drop tenant", tenant, 0);
+		model_drop_tenant(m, tenant);
+		return;
+	}
+	model_note(m, "tenant may have at work", tenant, caps.max_working);
+	model_set_tenant(m, tenant, caps);
+}
+
 static void on_time(struct model *m)
 {
 	int64_t wake_us = service_next_deadline_us(m->service);
@@ -480,7 +531,7 @@ static const struct {
 	{on_silent_end, 40},  {on_return, 40},	    {on_requeue, 15}, {on_late_call, 15},
 	{on_pod_come, 30},    {on_pod_absent, 8},   {on_pod_gone, 8}, {on_process, 12},
 	{on_foreign_end, 10}, {on_answer, 120},	    {on_release, 2},  {on_scaling, 3},
-	{on_reload, 3},	      {on_time, 100},	    {on_close, 1},
+	{on_reload, 3},	      {on_time, 100},	    {on_close, 1},    {on_tenants, 6},
 };
 
 void model_step(struct model *m)

@@ -97,6 +97,22 @@ int64_t model_all_passes(const struct model *m)
 	return n;
 }
 
+int64_t model_tenant_jobs(const struct model *m, int tenant, bool really)
+{
+	int64_t n = 0;
+	for (const struct work *w = m->works; w < m->works + WORKS; w++)
+		n += w->tenant == tenant && w->ticket.kind != TICKET_PASS &&
+		     (really ? w->runs : w->has_slot);
+	return n;
+}
+
+int64_t model_tenant_room(const struct model *m, int tenant)
+{
+	int64_t most = m->tenants[tenant].caps.max_working;
+	int64_t jobs = model_tenant_jobs(m, tenant, false);
+	return !most ? INT64_MAX : most > jobs ? most - jobs : 0;
+}
+
 bool model_is_working(const struct model *m, int machine)
 {
 	return m->machines[machine].has_foreign_job || model_jobs(m, machine, true) > 0;
@@ -162,6 +178,15 @@ static int64_t concurrency(const struct model *m)
 	return c ? c : INT64_MAX;
 }
 
+/* What is at work beyond a lowered cap may go on, and no more. */
+static void allow(struct model *m, int tenant)
+{
+	struct model_tenant *tn = &m->tenants[tenant];
+	int64_t jobs = model_tenant_jobs(m, tenant, false);
+	int64_t most = tn->caps.max_working ? tn->caps.max_working : INT64_MAX;
+	tn->allowed = jobs > most ? jobs : most;
+}
+
 /* A slot may only be freed when its job is over. */
 static void on_slot_freed(void *arg, const struct slot *slot, int64_t now_us)
 {
@@ -179,6 +204,7 @@ static void on_slot_freed(void *arg, const struct slot *slot, int64_t now_us)
 	struct machine *it = &m->machines[w->machine];
 	int64_t jobs = model_jobs(m, w->machine, false);
 	it->allowed = jobs > concurrency(m) ? jobs : concurrency(m);
+	allow(m, w->tenant);
 }
 
 static void on_slot_moved(void *arg, const struct slot *slot, enum slot_state from)
@@ -293,8 +319,12 @@ static void carry_out(struct model *m, const struct decision *d)
 void model_drain(struct model *m)
 {
 	struct decision d;
-	while (service_next(m->service, m->now_us, &d))
+	for (;;) {
+		m->reserving = check_reserving(m);
+		if (!service_next(m->service, m->now_us, &d))
+			return;
 		carry_out(m, &d);
+	}
 }
 
 /* --- machines -------------------------------------------------------------------------------- */
@@ -421,6 +451,32 @@ void model_reload(struct model *m, const struct service_config *config)
 	service_configure(m->service, next, m->now_us);
 }
 
+void model_set_tenant(struct model *m, int tenant, struct tenant_caps caps)
+{
+	struct model_tenant *tn = &m->tenants[tenant];
+	bool is_known = service_tenant(m->service, tn->id) != NULL;
+	uint64_t id = service_tenant_set(m->service, tn->name, caps, m->now_us);
+	MODEL_CHECK(m, id && (id == tn->id) == is_known, id, tn->id);
+	for (struct work *w = m->works; w < m->works + WORKS; w++)
+		if (!is_known && w->tenant == tenant)
+			w->tenant = 0; /* it was forgotten, and with it whose this was */
+	tn->id = id;
+	tn->caps = caps;
+	tn->is_dropped = false;
+	allow(m, tenant);
+}
+
+void model_drop_tenant(struct model *m, int tenant)
+{
+	service_tenant_drop(m->service, m->tenants[tenant].name);
+	m->tenants[tenant].is_dropped = true;
+}
+
+static struct tenant_caps caps_for(struct model *m)
+{
+	return (struct tenant_caps){(int64_t)model_random(m, 5), (int64_t)model_random(m, 4)};
+}
+
 void model_start(struct model *m, const struct service_config *config, bool scalable, uint64_t seed)
 {
 	*m = (struct model){.scalable = scalable, .seed = seed, .random = seed};
@@ -438,6 +494,11 @@ void model_start(struct model *m, const struct service_config *config, bool scal
 	}
 	m->service = service_new(config, scalable, &observer, m, m->now_us);
 	assert_non_null(m->service);
+	m->tenants[0].allowed = INT64_MAX;
+	for (int i = 1; i < TENANTS; i++) {
+		snprintf(m->tenants[i].name, sizeof(m->tenants[i].name), "t%d", i);
+		model_set_tenant(m, i, caps_for(m));
+	}
 }
 
 /* Everything that goes on goes on to its end; nobody new comes. */

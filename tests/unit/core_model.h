@@ -15,7 +15,15 @@
 
 #include "activator/core/service.h"
 
-enum { MACHINES = 6, WORKS = 48, QUESTIONS = 24, ENDED = 16, NOTES = 40, NOBODY = -1 };
+enum {
+	TENANTS = 4, /* the first has no caps: nobody */
+	MACHINES = 6,
+	WORKS = 48,
+	QUESTIONS = 24,
+	ENDED = 16,
+	NOTES = 40,
+	NOBODY = -1
+};
 
 enum phase {
 	AT_REST,  /* its ticket is nowhere; it may be taken for a new client once its job is over */
@@ -33,6 +41,7 @@ struct work {
 	uint64_t order; /* of arrival */
 	int64_t enqueued_us;
 	int attempts;
+	int tenant; /* 0: nobody */
 	struct stint {
 		int machine, number;
 		uint64_t pod;
@@ -68,6 +77,15 @@ struct machine {
 	int64_t allowed; /* jobs at once: more than the concurrency only after a reload */
 };
 
+/* Whose the works are. */
+struct model_tenant {
+	char name[16];
+	uint64_t id; /* 0: nobody, or never set */
+	struct tenant_caps caps;
+	bool is_dropped;
+	int64_t allowed; /* jobs at once: more than its cap only after a reload */
+};
+
 struct question {
 	uint64_t pod, id;
 	int machine;
@@ -93,6 +111,7 @@ struct model {
 	int64_t replicas;
 
 	struct machine machines[MACHINES];
+	struct model_tenant tenants[TENANTS];
 	struct work works[WORKS];
 	struct question questions[QUESTIONS];
 	int question_count;
@@ -100,6 +119,7 @@ struct model {
 	unsigned ended_count;
 	uint64_t serial, last_order;
 	int open_pods;
+	const struct work *reserving; /* that a pod ran empty for before this decision */
 	int64_t warm_us;
 
 	struct note notes[NOTES]; /* the last events, for the message */
@@ -125,6 +145,8 @@ int64_t model_jobs(const struct model *, int machine, bool really); /* with slot
 bool model_has_exclusive(const struct model *, int machine, bool really);
 int64_t model_passes(const struct model *, int machine);
 int64_t model_all_passes(const struct model *); /* uploading and waiting ones, too */
+int64_t model_tenant_jobs(const struct model *, int tenant, bool really);
+int64_t model_tenant_room(const struct model *, int tenant);
 bool model_is_working(const struct model *, int machine);
 int model_index(const struct model *, const struct work *);
 
@@ -139,8 +161,11 @@ void model_break(struct model *, struct work *);
 void model_return(struct model *, struct work *, enum unsent, bool wants_more);
 void model_cancel(struct model *, struct work *);
 void model_reload(struct model *, const struct service_config *);
+void model_set_tenant(struct model *, int tenant, struct tenant_caps);
+void model_drop_tenant(struct model *, int tenant);
 
 /* core_check.c */
+const struct work *check_reserving(const struct model *);
 void check_grant(struct model *, const struct work *, const struct decision *);
 void check_refusal(struct model *, const struct work *);
 void check_removal(struct model *, const struct machine *);

@@ -70,11 +70,11 @@ static void retry_after_is_computed_from_what_is_known(void **state)
 	assert_false(world_wait(w, 2, TICKET_SLOT));
 	assert_int_equal(w->tickets[2].retry_after_us, 10 * S); /* when the next slot frees */
 	/* One waits: the newcomer would be in the second round of one slot. */
-	assert_int_equal(service_expected_wait_us(w->service, w->now_us), 2 * 10 * S);
+	assert_int_equal(service_expected_wait_us(w->service, 0, w->now_us), 2 * 10 * S);
 	world_at(w, 4 * S);
 	world_finish(w, 0); /* learned: 4 s */
 	world_start_job(w, 1);
-	assert_int_equal(service_expected_wait_us(w->service, w->now_us), 4 * S);
+	assert_int_equal(service_expected_wait_us(w->service, 0, w->now_us), 4 * S);
 	world_wait(w, 3, TICKET_SLOT);
 	assert_false(world_wait(w, 2, TICKET_SLOT));
 	assert_int_equal(w->tickets[2].retry_after_us, 4 * S);
@@ -84,7 +84,7 @@ static void retry_after_is_computed_from_what_is_known(void **state)
 	assert_int_equal(w->tickets[5].retry_after_us, 5 * S);
 	world_finish(w, 3);
 	world_finish(w, 4);
-	assert_int_equal(service_expected_wait_us(w->service, w->now_us), 0); /* one is free */
+	assert_int_equal(service_expected_wait_us(w->service, 0, w->now_us), 0); /* one is free */
 }
 
 /* A first job that goes on for an hour is no reason to promise ten seconds. */
@@ -104,7 +104,7 @@ static void before_any_job_has_ended_its_age_is_what_is_known(void **state)
 	assert_int_equal(w->tickets[3].retry_after_us, 3600 * S); /* but no longer than that */
 	world_time_out(w, 0);
 	world_break(w, 0);
-	assert_int_equal(service_expected_wait_us(w->service, w->now_us), 30 * S + 30000 * S);
+	assert_int_equal(service_expected_wait_us(w->service, 0, w->now_us), 30 * S + 30000 * S);
 }
 
 static void retry_after_is_never_below_a_second(void **state)
