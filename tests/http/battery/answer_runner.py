@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.client import Broken, Client
 from harness.pod import Pod
+from harness.wait import PATIENCE
 
 from .answers import BROKEN, FIN, KEEP, REFUSED, RST
 from .runner import WHOLE, pieces
@@ -28,6 +29,7 @@ class Stage:
 
     def __init__(self, make_pod=Pod):
         self.case, self.cut = None, WHOLE
+        self.sent = threading.Event()
         self.used = []  # connections of cases after which they must not be used again
         self.pod = make_pod(script=self.answer)
 
@@ -47,6 +49,7 @@ class Stage:
         except OSError:
             pass  # the gateway has seen enough
         end(job, case.then)
+        self.sent.set()
 
 
 def end(job, then):
@@ -61,11 +64,14 @@ def end(job, then):
 
 def play(address, stage, case, cut=WHOLE, patience=None):
     stage.case, stage.cut = case, cut
+    stage.sent.clear()
     got = Got()
     try:
         with Client(address, timeout=patience) as client:
             client.request(case.method, "/aside/case", case.headers, version=case.version)
             read_answer(client, case, got)
+        # What comes behind an answer can be seen only if it comes before the next request does.
+        stage.sent.wait(patience or PATIENCE)
         with Client(address, timeout=patience) as client:
             got.followed = client.get("/aside/follow").read_response()
     except TimeoutError:
