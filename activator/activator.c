@@ -19,6 +19,7 @@ struct activator {
 	struct provider *provider;
 	const struct activator_events *events;
 	void *owner;
+	bool is_frozen;
 	struct timer timer;	 /* the ledger's next deadline */
 	struct task task;	 /* carries out its decisions */
 	struct list newly_ready; /* pods that the provider has not been told of */
@@ -214,8 +215,8 @@ static void carry_out_all(void *owner)
 {
 	struct activator *a = owner;
 	struct decision d;
-	if (!a->provider)
-		return; /* it is being made */
+	if (!a->provider || a->is_frozen)
+		return; /* it is being made, or another's */
 	while (service_next(a->service, now_of(a), &d))
 		carry_out(a, &d);
 	tell_ready(a);
@@ -315,6 +316,29 @@ void activator_free(struct activator *a)
 		service_free(a->service);
 	provider_free(a->provider);
 	mem_free(a);
+}
+
+void activator_freeze(struct activator *a)
+{
+	a->is_frozen = true;
+}
+
+void activator_thaw(struct activator *a)
+{
+	a->is_frozen = false;
+	activator_changed(a);
+}
+
+void activator_let_go(struct activator *a)
+{
+	a->is_frozen = true;
+	timer_clear(&a->timer);
+	provider_let_go(a->provider);
+}
+
+struct provider *activator_provider(const struct activator *a)
+{
+	return a->provider;
 }
 
 struct service *activator_service(const struct activator *a)

@@ -47,6 +47,17 @@ void activator_changed(struct activator *);
  * find it half-way. Not from inside the activator's events or a job's. */
 void activator_settle(struct activator *);
 
+/* --- handing over: see activator/core/handover.h and provider.h -------------------------------- */
+
+/* Frozen it decides nothing: no grant, no refusal, no pod started or stopped, no question. What it is
+ * told is noted, and carried out if it thaws. */
+void activator_freeze(struct activator *);
+void activator_thaw(struct activator *);
+
+/* For good: its ledger is a mirror from here on, and its pods are another's. */
+void activator_let_go(struct activator *);
+struct provider *activator_provider(const struct activator *);
+
 /* Where a pod is, and what the owner keeps of it. NULL: unknown pod. */
 const struct net_address *activator_pod_address(const struct activator *, uint64_t pod);
 void **activator_pod_data(const struct activator *, uint64_t pod);

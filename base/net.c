@@ -187,6 +187,16 @@ int net_listen(const struct net_address *a, struct net_address *bound)
 	return fd;
 }
 
+bool net_bound(int fd, struct net_address *a)
+{
+	int listens = 0;
+	socklen_t len = sizeof(listens);
+	a->len = sizeof(a->sa);
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens &&
+	       getsockname(fd, (struct sockaddr *)&a->sa, &a->len) == 0 &&
+	       (a->sa.ss_family == AF_INET || a->sa.ss_family == AF_INET6);
+}
+
 int net_connect(const struct net_address *a)
 {
 	int fd = new_socket(a->sa.ss_family);

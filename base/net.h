@@ -36,6 +36,10 @@ bool net_is_same(const struct net_address *, const struct net_address *);
 /* A non-blocking listening socket; -1 and errno. `bound` gets the address with its real port. */
 int net_listen(const struct net_address *, struct net_address *bound);
 
+/* The address that a listening TCP socket which somebody else has opened is bound to. False: it is
+ * none. */
+bool net_bound(int fd, struct net_address *);
+
 /* Starts a non-blocking connect; -1 and errno if it was refused at once. */
 int net_connect(const struct net_address *);
 

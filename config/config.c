@@ -223,6 +223,19 @@ struct config *config_load(const char *path, struct str *faults)
 
 /* --- holding ----------------------------------------------------------------------------- */
 
+struct config *config_of_retired(const char *name, enum provider_kind provider)
+{
+	struct config *c = mem_must_zalloc(sizeof(*c));
+	c->references = 1;
+	options_set_defaults(SCOPE_TOP, c);
+	c->services = mem_must_zalloc(sizeof(*c->services));
+	c->service_count = 1;
+	config_service_defaults(&c->services[0]);
+	c->services[0].name = mem_must_strdup(name);
+	c->services[0].provider = provider;
+	return c;
+}
+
 struct config *config_hold(struct config *c)
 {
 	c->references++;

@@ -227,11 +227,13 @@ struct config {
 	char *log_level;  /* "debug", "info", "warn", "error" */
 	char *access_log; /* "stdout", "off" or a path */
 	char *spool_directory;
-	int64_t drain_timeout_us;
+	int64_t drain_timeout_us, drain_tunnels_us;
 
 	char **files; /* that it was read from: its own, certificates, ... */
 	size_t file_count;
-	uint64_t stamp; /* of all of them, just before they were read */
+	uint64_t stamp;	      /* of all of them, just before they were read */
+	char *upgrade_socket; /* NULL: no other process may take over */
+	char *user, *group;   /* to run as, once started as root; NULL: as who started it */
 };
 
 /* Reads a file and the files of keys that it names, or a text alone that is called `name` in
@@ -247,6 +249,9 @@ void config_warnings(const struct config *, struct str *lines);
 
 /* A line for each option that differs between the two and cannot be changed by a reload. */
 void config_unreloadable(const struct config *old, const struct config *now, struct str *lines);
+
+/* For a service that a configuration holds no more, while its jobs finish: all defaults. */
+struct config *config_of_retired(const char *name, enum provider_kind);
 
 /* A service with every default, for tests; config_service_release frees what it owns. */
 void config_service_defaults(struct service_config *);

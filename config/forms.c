@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/net.h"
+#include "base/packet.h"
 
 #define LOWER  "abcdefghijklmnopqrstuvwxyz"
 #define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -83,4 +84,13 @@ const char *form_address(const char *text)
 {
 	struct net_address unused;
 	return net_parse(text, &unused);
+}
+
+const char *form_socket(const char *text)
+{
+	if (*text != '/')
+		return "must be an absolute path";
+	if (strlen(text) > PACKET_PATH_MAX)
+		return "must not be longer than 103 bytes: the kernel's limit for a socket";
+	return form_line(text);
 }

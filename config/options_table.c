@@ -125,7 +125,20 @@ static const struct option top_options[] = {
 	{"spoolDirectory", OPTION_TEXT, AT(spool_directory), .fallback = "/tmp", .form = form_line,
 	 .fixed = true, .help = "Where the temporary files are."},
 	{"drainTimeout", OPTION_DURATION, AT(drain_timeout_us), 0, DAY, "600s",
-	 .help = "After SIGTERM, how long requests under way may still take."},
+	 .help = "After SIGTERM, how long requests under way may still take; after an upgrade, how "
+		 "long the old process may stay to finish them."},
+	{"drainTunnels", OPTION_DURATION, AT(drain_tunnels_us), 0, DAY, "30s",
+	 .help = "Likewise how long WebSockets may go on; then both their ends are told that the "
+		 "gateway goes away (1001)."},
+	{"upgradeSocket", OPTION_TEXT, AT(upgrade_socket), .form = form_socket, .fixed = true,
+	 .help = "Where a newer slotgate takes over from the running one (SIGUSR2, or `serve "
+		 "--take-over`): a path in a directory that only slotgate's user can write to. "
+		 "Left out: none can."},
+	{"user", OPTION_TEXT, AT(user), .form = form_line, .fixed = true,
+	 .help = "Started as root: the user, by name or number, that slotgate and its local pods "
+		 "run as once its sockets and logs are open. Left out: who started it."},
+	{"group", OPTION_TEXT, AT(group), .form = form_line, .fixed = true,
+	 .help = "Likewise the group. Left out: the user's own."},
 };
 #undef AT
 

@@ -180,6 +180,7 @@ struct backend *backend_new(struct gateway *gw, struct config *holding,
 	struct backend *b = mem_must_zalloc(sizeof(*b));
 	list_init(&b->link);
 	b->gateway = gw;
+	b->number = ++gw->last_backend;
 	b->holding = config_hold(holding);
 	b->config = config;
 	b->name = mem_must_strdup(config->name);

@@ -21,6 +21,7 @@ struct backend {
 	struct service_stats stats;
 	struct tenants tenants;
 	char *name;
+	uint64_t number; /* of this process, by which another one knows it */
 	bool is_retired; /* out of the configuration */
 	bool is_bound;	 /* a listener names it: it serves no other one, unless it has hosts */
 	bool is_ending;	 /* retired, and nothing of it is at work any more */

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "gateway/http1.h"
 #include "gateway/http2.h"
+#include "gateway/relay.h"
 
 /* How long the rest of a refused request is read away, so that the refusal arrives. */
 static const int64_t LINGER_US = 2 * US_PER_S;
@@ -47,20 +48,20 @@ void connection_time_out_in(struct connection *c, int64_t us)
 
 /* --- begin and end --------------------------------------------------------------------------- */
 
-void connection_start(struct gateway *gw, struct listener *l, int fd,
-		      const struct net_address *peer)
+struct connection *connection_start(struct gateway *gw, struct listener *l, int fd,
+				    const struct net_address *peer)
 {
 	struct connection *c = mem_zalloc(sizeof(*c));
 	if (!c || !timer_init(&c->timer, gw->loop, on_timer, c)) {
 		mem_free(c);
 		close(fd);
-		return;
+		return NULL;
 	}
 	if (!listener_enter(l, peer, &c->client)) {
 		timer_release(&c->timer);
 		mem_free(c);
 		close(fd);
-		return;
+		return NULL;
 	}
 	list_init(&c->link);
 	c->gateway = gw;
@@ -73,6 +74,7 @@ void connection_start(struct gateway *gw, struct listener *l, int fd,
 	connection_time_out_in(c, gw->config->limits.header_timeout_us);
 	if (!stream_open(&c->stream, gw->loop, fd, tls, on_io, c) || (l->tls && !tls))
 		connection_die(c);
+	return c;
 }
 
 void connection_die(struct connection *c)
@@ -90,6 +92,7 @@ static void destroy(struct connection *c)
 	struct gateway *gw = c->gateway;
 	if (c->speaker)
 		c->protocol->free(c->speaker);
+	relay_free(gw, c->relay);
 	timer_release(&c->timer);
 	list_remove(&c->link);
 	listener_leave(c->listener, c->client);
@@ -288,7 +291,7 @@ static void drain(struct connection *c)
 void connections_drain(struct gateway *gw)
 {
 	LIST_EACH(c, &gw->connections, struct connection, link)
-		if (!c->listener->is_admin)
+		if (!c->listener->is_admin && !c->relay) /* whoever relays ends that */
 			drain(c);
 }
 
@@ -299,7 +302,7 @@ int connections_end_idle(struct gateway *gw, int most)
 		bool is_open = c->state == CONNECTION_OPEN;
 		if (ended == most)
 			break;
-		if (c->listener->is_admin)
+		if (c->listener->is_admin || c->relay)
 			continue;
 		if (is_open ? c->protocol->is_idle(c->speaker) : has_said_nothing(c)) {
 			drain(c);
@@ -307,6 +310,13 @@ int connections_end_idle(struct gateway *gw, int most)
 		}
 	}
 	return ended;
+}
+
+void connections_step_down(struct gateway *gw)
+{
+	LIST_EACH(c, &gw->connections, struct connection, link)
+		if (c->state == CONNECTION_OPEN && c->protocol == &http2)
+			c->protocol->drain(c->speaker);
 }
 
 void connections_abort(struct gateway *gw)

@@ -34,6 +34,7 @@ struct connection {
 	struct task task;
 	struct net_address peer;
 	struct client *client; /* its address's count; NULL: the admin's are not counted */
+	struct relay *relay; /* of one that comes from the process before this; NULL: a client's */
 	const struct protocol *protocol; /* once OPEN */
 	void *speaker;			 /* the protocol's own state of this connection */
 	bool peer_closed;		 /* it has closed its sending side */
@@ -56,14 +57,20 @@ struct protocol {
 	void (*free)(void *);
 };
 
-/* Takes over an accepted socket. It frees itself. */
-void connection_start(struct gateway *, struct listener *, int fd, const struct net_address *peer);
+/* Takes over an accepted socket. It frees itself. Its `relay` may be set before the loop goes on. NULL:
+ * no memory. */
+struct connection *connection_start(struct gateway *, struct listener *, int fd,
+				    const struct net_address *peer);
 
 /* Ends those that wait for a next request, and lets the others end with their answer. */
 void connections_drain(struct gateway *);
 
 /* Ends so many of those that wait for a next request, the oldest first; returns how many. */
 int connections_end_idle(struct gateway *, int most);
+
+/* Another process serves newcomers: tells those who can be told (HTTP/2), so that they lose nothing;
+ * an idle HTTP/1 connection may carry one more request. */
+void connections_step_down(struct gateway *);
 
 /* Ends all of them now. */
 void connections_abort(struct gateway *);

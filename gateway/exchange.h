@@ -25,6 +25,7 @@
 
 struct exchange;
 struct gateway;
+struct relay;
 
 /* Why an exchange ended without the handler's whole answer. */
 enum exchange_end {
@@ -83,6 +84,7 @@ struct exchange {
 	const char *service; /* that the listener is bound to; NULL: by host */
 	const struct net_address *peer;
 	bool is_secure;	     /* over TLS */
+	struct relay *relay; /* comes from the process before this one; NULL: from a client */
 	const char *version; /* of HTTP, that the client speaks: "1.1", "2" */
 	int64_t begun_us;    /* the first byte of the head came */
 	int64_t bytes_in;    /* of the request's body */

@@ -132,7 +132,7 @@ static void add_kept(struct str *s, const struct http_head *head, const struct e
 		const struct http_header *h = &head->headers[i];
 		if (header_is_hop_by_hop(h->id) || is_rewritten(h->id) ||
 		    (h->id == HEADER_MAX_FORWARDS && hops >= 0) || is_withheld(h, withheld) ||
-		    forwarding_replaces(f, x->peer, h->id) ||
+		    (!x->relay && forwarding_replaces(f, x->peer, h->id)) ||
 		    (nominations && is_nominated(head, h->name) && h->id != HEADER_VIA))
 			continue;
 		str_add_slice(s, h->name);
@@ -147,7 +147,9 @@ void forward_request_head(struct str *s, const struct http_head *head, const str
 			  const struct withheld *withheld)
 {
 	const char *via = x->gateway->config->forwarding.via;
-	int64_t hops = forward_hops_left(head);
+	/* What comes from the process before this one has been told of the client there. */
+	bool is_first = !x->relay;
+	int64_t hops = is_first ? forward_hops_left(head) : -1;
 	str_add_slice(s, head->method);
 	str_add_text(s, route->lacks_path ? " /" : " ");
 	str_add_slice(s, route->target);
@@ -155,10 +157,11 @@ void forward_request_head(struct str *s, const struct http_head *head, const str
 	add_header(s, "Host", route->host.len ? route->host : SLICE("localhost"));
 	add_kept(s, head, x, hops, withheld);
 	/* Ours come after what the client may have had dropped by naming it in Connection. */
-	forwarding_add(s, head, route, x);
+	if (is_first)
+		forwarding_add(s, head, route, x);
 	if (hops > 0)
 		add_max_forwards(s, hops - 1);
-	if (!forward_is_off(via))
+	if (is_first && !forward_is_off(via))
 		str_printf(s, "Via: %s %s\r\n", x->version, via);
 	add_header(s, "X-Request-Id", slice_of(request_id));
 	if (head->wants_upgrade) {

@@ -15,8 +15,11 @@
 #include "gateway/backend.h"
 #include "gateway/connection.h"
 #include "gateway/listener.h"
+#include "gateway/notify.h"
+#include "gateway/privileges.h"
 #include "gateway/request.h"
 #include "gateway/shed.h"
+#include "gateway/upgrade.h"
 
 static const int64_t WATCH_US = US_PER_S;
 static const int64_t REFUSE_US = 500 * US_PER_MS;
@@ -156,9 +159,10 @@ static void reload(void *owner)
 {
 	struct gateway *gw = owner;
 	struct str lines;
-	if (gw->draining)
+	if (gw->draining || upgrade_is_frozen(gw)) /* if it is taken back, a change is seen later */
 		return;
 	str_init(&lines);
+	notify_reloading();
 	gw->files_seen = config_stamp_now(gw->config);
 	struct config *c = config_load(gw->config_path, &lines);
 	stats_reloaded(gw, c != NULL);
@@ -166,6 +170,7 @@ static void reload(void *owner)
 		log_lines(LOG_ERROR, "reload refused: ", &lines);
 		log_error("the configuration stays as it was");
 		str_release(&lines);
+		notify_ready();
 		return;
 	}
 	struct config *old = gw->config;
@@ -180,6 +185,7 @@ static void reload(void *owner)
 	apply_services(gw);
 	config_drop(old);
 	log_info("configuration reloaded from %s", gw->config_path);
+	notify_ready();
 }
 
 /* Also certificates and the like: what they say is part of the configuration. A change that was
@@ -207,6 +213,7 @@ static void shut_down(struct gateway *gw)
 	if (gw->shutting_down)
 		return;
 	timer_clear(&gw->drain_timer);
+	timer_clear(&gw->tunnel_timer);
 	connections_abort(gw);
 	jobs_abort(gw);
 	gw->shutting_down = 1;
@@ -222,7 +229,8 @@ static void on_drain_task(void *owner)
 {
 	struct gateway *gw = owner;
 	/* Also the jobs that work for nobody: only then are their slots known to be free. */
-	if (gw->connection_count == 0 && list_is_empty(&gw->job_list))
+	if (gw->connection_count == 0 && list_is_empty(&gw->job_list) &&
+	    list_is_empty(&gw->predecessors))
 		shut_down(gw);
 }
 
@@ -240,6 +248,7 @@ static void on_drain_timeout(void *owner)
 	}
 	log_warn("drainTimeout: the requests that are left are refused, or cut off");
 	gw->drain_is_over = true;
+	jobs_close_tunnels(gw);
 	LIST_EACH(b, &gw->backends, struct backend, link) {
 		service_close(backend_service(b), loop_now_us(gw->loop));
 		activator_changed(b->activator);
@@ -255,20 +264,47 @@ static void close_listeners(struct gateway *gw, bool admin_too)
 			listener_close(l);
 }
 
+static void on_tunnel_timer(void *owner)
+{
+	jobs_close_tunnels(owner);
+}
+
+static void begin_draining(struct gateway *gw)
+{
+	gw->draining = true;
+	timer_set(&gw->drain_timer, loop_now_us(gw->loop) + gw->config->drain_timeout_us);
+	timer_set(&gw->tunnel_timer, loop_now_us(gw->loop) + gw->config->drain_tunnels_us);
+	gateway_drain_on(gw);
+}
+
 static void drain(void *owner)
 {
 	struct gateway *gw = owner;
-	if (gw->draining) {
+	bool again = gw->told_to_stop;
+	gw->told_to_stop = true;
+	if (gw->draining && !again) { /* since an upgrade; those who only keep a connection go */
+		connections_drain(gw);
+		return;
+	}
+	if (again) {
 		log_warn("told to stop again: not waiting any longer");
 		shut_down(gw);
 		return;
 	}
 	log_info("draining: finishing %zu jobs that are queued or at work", gw->jobs.count);
-	gw->draining = true;
+	upgrade_refuse(gw);
+	notify_stopping();
 	close_listeners(gw, false);
+	begin_draining(gw);
 	connections_drain(gw);
-	timer_set(&gw->drain_timer, loop_now_us(gw->loop) + gw->config->drain_timeout_us);
-	gateway_drain_on(gw);
+	upgrade_drain_predecessors(gw);
+}
+
+void gateway_step_down(struct gateway *gw)
+{
+	timer_clear(&gw->watch_timer);
+	begin_draining(gw);
+	connections_step_down(gw);
 }
 
 /* --- the beginning --------------------------------------------------------------------------- */
@@ -281,7 +317,18 @@ static bool open_listeners(struct gateway *gw)
 	for (size_t i = 0; i < c->listener_count; i++)
 		if (!listener_open(gw, &c->listeners[i], &request_handler, false))
 			return false;
+	inherited_close(&gw->inherited);
 	return true;
+}
+
+static void on_upgrade(void *owner)
+{
+	upgrade_start(owner);
+}
+
+static void on_child(void *owner)
+{
+	upgrade_child_ended(owner);
 }
 
 static bool watch_signals(struct gateway *gw)
@@ -289,10 +336,12 @@ static bool watch_signals(struct gateway *gw)
 	signal(SIGPIPE, SIG_IGN);
 	return loop_on_signal(gw->loop, SIGTERM, drain, gw) &&
 	       loop_on_signal(gw->loop, SIGINT, drain, gw) &&
-	       loop_on_signal(gw->loop, SIGHUP, reload, gw);
+	       loop_on_signal(gw->loop, SIGHUP, reload, gw) &&
+	       loop_on_signal(gw->loop, SIGUSR2, on_upgrade, gw) &&
+	       loop_on_signal(gw->loop, SIGCHLD, on_child, gw);
 }
 
-static bool start(struct gateway *gw)
+static bool start(struct gateway *gw, bool take_over)
 {
 	gw->loop = loop_new();
 	if (!gw->loop)
@@ -303,6 +352,7 @@ static bool start(struct gateway *gw)
 	list_init(&gw->job_list);
 	list_init(&gw->overdue);
 	list_init(&gw->connections);
+	list_init(&gw->predecessors);
 	table_init(&gw->jobs);
 	map_init(&gw->clients);
 	gw->buffer = mem_must_zalloc(READ_BYTES);
@@ -316,18 +366,26 @@ static bool start(struct gateway *gw)
 	task_init(&gw->drain_task, on_drain_task, gw);
 	if (!gw->worker || !gw->providers.http || !gw->providers.supervisor ||
 	    !timer_init(&gw->drain_timer, gw->loop, on_drain_timeout, gw) ||
+	    !timer_init(&gw->tunnel_timer, gw->loop, on_tunnel_timer, gw) ||
 	    !timer_init(&gw->watch_timer, gw->loop, watch_files, gw))
 		return false;
 	/* The disk's thread reads it: it stays what it was, whatever a reload says. */
 	gw->spool.directory = gw->spool_directory = mem_must_strdup(gw->config->spool_directory);
 	stats_start(gw);
 	apply_limits(gw);
-	return watch_signals(gw) && apply_services(gw) && open_listeners(gw);
+	if (take_over && !upgrade_ask(gw))
+		return false;
+	return watch_signals(gw) && apply_services(gw) && open_listeners(gw) &&
+	       privileges_drop(gw->config) && (take_over ? upgrade_take(gw) : upgrade_listen(gw));
 }
 
 static void stop(struct gateway *gw)
 {
+	upgrade_end(gw);
+	upgrade_forget_predecessors(gw);
 	close_listeners(gw, true);
+	if (gw->relay_listener)
+		listener_drop(gw->relay_listener);
 	LIST_EACH(b, &gw->backends, struct backend, link)
 		backend_free(b);
 	loop_settle(gw->loop);
@@ -335,6 +393,7 @@ static void stop(struct gateway *gw)
 	http_client_free(gw->providers.http);
 	worker_free(gw->worker);
 	timer_release(&gw->drain_timer);
+	timer_release(&gw->tunnel_timer);
 	timer_release(&gw->watch_timer);
 	stats_stop(gw);
 	metrics_free(gw->metrics);
@@ -348,14 +407,15 @@ static void stop(struct gateway *gw)
 	config_drop(gw->config);
 }
 
-int gateway_run(const char *path)
+int gateway_run(const struct gateway_start *how)
 {
 	static struct gateway gateway;
 	struct gateway *gw = &gateway;
 	struct str faults;
 	str_init(&faults);
-	gw->config_path = path;
-	gw->config = config_load(path, &faults);
+	gw->config_path = how->config_path;
+	gw->program = how->program;
+	gw->config = config_load(how->config_path, &faults);
 	if (!gw->config) {
 		fputs(faults.at, stderr);
 		str_release(&faults);
@@ -366,12 +426,14 @@ int gateway_run(const char *path)
 	apply_log(gw->config);
 	log_start();
 	warn_of_surroundings(gw->config);
-	if (!start(gw)) {
+	inherited_from_manager(&gw->inherited);
+	if (!start(gw, how->take_over)) {
 		log_error("slotgate could not start");
 		log_stop();
 		return 1;
 	}
 	gw->files_seen = gw->config->stamp;
+	notify_ready();
 	timer_set(&gw->watch_timer, loop_now_us(gw->loop) + WATCH_US);
 	loop_run(gw->loop);
 	stop(gw);

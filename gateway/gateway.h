@@ -22,6 +22,7 @@
 #include "base/table.h"
 #include "config/config.h"
 #include "gateway/http.h"
+#include "gateway/inherited.h"
 #include "metrics/metrics.h"
 
 enum { READ_BYTES = 64 << 10, READS_PER_TURN = 16 };
@@ -38,7 +39,9 @@ struct gateway {
 	struct provider_host providers;
 	struct metrics_registry *metrics;
 	struct list listeners;
+	struct inherited inherited; /* while it starts */
 	struct list backends;
+	uint64_t last_backend;
 	struct table jobs;
 	struct list job_list; /* jobs that have not ended, */
 	struct list
@@ -51,8 +54,17 @@ struct gateway {
 	int64_t client_descriptors;
 	bool accept_paused; /* no descriptors are left */
 
+	const char *program;	  /* what this process was started as */
+	struct upgrade *upgrade;  /* by a process that comes after this one; NULL: none may */
+	struct list predecessors; /* processes that handed over to this one, and still drain */
+	struct predecessor *taking_over_from;
+	struct listener
+		*relay_listener; /* of the connections that come from those; NULL: none yet */
+
 	bool draining, drain_is_over;
-	struct timer drain_timer;
+	bool told_to_stop; /* by a signal: clients who have not been told of an end are let go too */
+	bool tunnels_are_over;
+	struct timer drain_timer, tunnel_timer;
 	struct task drain_task;
 	int shutting_down;	  /* backends whose pods are still there; 0: not begun */
 	struct timer watch_timer; /* of the configuration's files */
@@ -63,8 +75,17 @@ struct gateway {
 	int spare_parser_count;
 };
 
-/* Runs until it has drained; the process's exit status. `path` is the configuration's. */
-int gateway_run(const char *path);
+struct gateway_start {
+	const char *config_path;
+	const char *program; /* that an upgrade starts anew */
+	bool take_over;	     /* from the slotgate that runs */
+};
+
+/* Runs until it has drained; the process's exit status. */
+int gateway_run(const struct gateway_start *);
+
+/* Another process serves from now on: this one finishes what it has. */
+void gateway_step_down(struct gateway *);
 
 /* A connection or a job has ended while draining. */
 void gateway_drain_on(struct gateway *);

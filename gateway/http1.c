@@ -319,6 +319,7 @@ static void begin_exchange(struct http1 *h)
 	x->owner = NULL;
 	x->service = h->connection->listener->service;
 	x->is_secure = h->connection->stream.tls != NULL;
+	x->relay = h->connection->relay;
 	x->version = head->minor ? "1.1" : "1.0";
 	h->minor = head->minor;
 	x->bytes_in = x->bytes_out = 0;
@@ -547,7 +548,7 @@ static void finish_exchange(struct http1 *h)
 		h->exchange.handler->delivered(&h->exchange);
 	}
 	bool goes_on = !h->must_close && h->body_has_ended && h->framing != FRAMED_AS_TUNNEL &&
-		       !gateway_of(h)->draining;
+		       !gateway_of(h)->told_to_stop;
 	h->progress = ANSWER_NONE;
 	str_release(&h->head_out);
 	if (!goes_on) {

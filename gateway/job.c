@@ -3,11 +3,14 @@
 
 #include <assert.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "activator/core/handover.h"
 #include "base/http_client.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/job_state.h"
+#include "gateway/upgrade.h"
 
 enum { INTERRUPT_ANSWER_BYTES = 4096 };
 
@@ -36,6 +39,7 @@ static void on_task(void *owner)
 	struct backend *b = j->backend;
 	spool_free(j->body);
 	str_release(&j->head);
+	mem_free(j->tunnel);
 	budget_hold(&b->gateway->memory, &j->held_bytes, 0);
 	mem_free(j);
 	backend_drop(b);
@@ -61,6 +65,7 @@ struct job *job_new(struct backend *b, struct request *r, enum ticket_kind kind)
 	}
 	j->backend = b;
 	j->request = r;
+	j->relay_fd = -1;
 	ticket_init(&j->ticket, kind);
 	j->ticket.owner = j->id;
 	task_init(&j->task, on_task, j);
@@ -86,28 +91,26 @@ static void drop_upstream(struct job *j, bool can_be_reused)
 
 static void tell_ledger(struct job *j, enum job_end how, const char *kind)
 {
-	struct service *s = job_service(j);
-	int64_t now_us = job_now(j);
 	switch (how) {
 	case JOB_ANSWERED:
-		service_finished(s, j->grant, now_us);
+		grant_tell(j->backend, j->grant, GRANT_FINISHED, NULL, NULL);
 		break;
 	case JOB_NEVER_GRANTED:
-		service_cancel(s, &j->ticket, now_us);
+		service_cancel(job_service(j), &j->ticket, job_now(j));
+		activator_changed(j->backend->activator);
 		break;
 	case JOB_ABANDONED:
-		service_returned(s, j->grant, NULL, UNSENT_STALE, now_us);
+		grant_tell(j->backend, j->grant, GRANT_UNSENT_STALE, NULL, NULL);
 		break;
 	case JOB_DROPPED:
-		service_dropped(s, j->grant, kind, now_us);
+		grant_tell(j->backend, j->grant, GRANT_DROPPED, kind, NULL);
 		break;
 	case JOB_BROKE:
-		service_broken(s, j->grant, kind, now_us);
+		grant_tell(j->backend, j->grant, GRANT_BROKE, kind, NULL);
 		break;
 	case JOB_FORGOTTEN:
 		break;
 	}
-	activator_changed(j->backend->activator);
 }
 
 void job_finish(struct job *j, enum job_end how, const char *kind)
@@ -122,6 +125,9 @@ void job_finish(struct job *j, enum job_end how, const char *kind)
 	}
 	http_client_cancel(j->interrupt);
 	j->interrupt = NULL;
+	if (j->relay_fd >= 0)
+		close(j->relay_fd);
+	j->relay_fd = -1;
 	tell_ledger(j, how, kind);
 	table_remove(&gw->jobs, j->id);
 	list_remove(&j->link);
@@ -155,9 +161,53 @@ enum spool_error job_add_body(struct job *j, const char *bytes, size_t len)
 
 void job_enqueue(struct job *j)
 {
-	job_move(j, JOB_QUEUED);
-	service_enqueue(job_service(j), &j->ticket, job_now(j));
+	struct service *s = job_service(j);
+	if (upgrade_is_over(job_gateway(j))) {
+		job_relay(j);
+		return;
+	}
+	if (j->state != JOB_QUEUED)
+		job_move(j, JOB_QUEUED);
+	if (j->ticket.is_awaited)
+		service_arrived(s, &j->ticket, job_now(j));
+	else
+		service_enqueue(s, &j->ticket, job_now(j));
 	activator_changed(j->backend->activator);
+}
+
+struct job *job_await(struct backend *b, enum ticket_kind kind, uint64_t tenant, uint64_t order,
+		      int64_t enqueued_us)
+{
+	struct job *j = job_new(b, NULL, kind);
+	if (!j)
+		return NULL;
+	j->ticket.tenant = tenant;
+	job_move(j, JOB_QUEUED);
+	service_keep_place(job_service(j), &j->ticket, order, enqueued_us, job_now(j));
+	activator_changed(b->activator);
+	return j;
+}
+
+void job_relay(struct job *j)
+{
+	int fd = j->relay_fd;
+	j->relay_fd = -1;
+	service_cancel(job_service(j), &j->ticket, job_now(j));
+	j->grant = 0;
+	j->is_relayed = true;
+	j->head_sent = 0;
+	j->has_sent = false;
+	job_move(j, JOB_CONNECTING);
+	if (fd < 0)
+		fd = upgrade_relay(job_gateway(j), j);
+	if (fd < 0) {
+		job_disappoint(j, OUTCOME_REFUSED, 503, "closing",
+			       "the gateway was upgraded, and the new process cannot be reached");
+		job_finish(j, JOB_FORGOTTEN, NULL);
+		return;
+	}
+	j->request->is_relayed = true;
+	job_connected(j, upstream_adopt(j->backend, fd, job_on_upstream, j));
 }
 
 void job_granted(struct job *j, uint64_t grant, uint64_t pod)
@@ -192,8 +242,7 @@ void job_unsent(struct job *j, enum unsent how)
 	};
 	struct ticket *t = j->request ? &j->ticket : NULL;
 	drop_upstream(j, false);
-	service_returned(job_service(j), j->grant, t, how, job_now(j));
-	activator_changed(j->backend->activator);
+	grant_tell(j->backend, j->grant, grant_unsent(how), NULL, t);
 	j->grant = 0;
 	if (!j->request) {
 		job_finish(j, JOB_FORGOTTEN, NULL);
@@ -205,6 +254,10 @@ void job_unsent(struct job *j, enum unsent how)
 	j->must_be_new = how == UNSENT_STALE;
 	job_move(j, JOB_QUEUED);
 	request_requeued(j->request);
+	if (upgrade_is_over(job_gateway(j))) {
+		job_relay(j);
+		return;
+	}
 	service_requeue(job_service(j), &j->ticket, job_now(j));
 }
 
@@ -222,8 +275,9 @@ void job_disappoint(struct job *j, enum outcome outcome, int status, const char 
 /* An idempotent request beside the slots that has seen no byte of an answer may be sent again. */
 static bool may_send_again(const struct job *j)
 {
-	return job_is_pass(j) && j->is_safe && j->request && !j->answer_has_begun && !j->body &&
-	       !j->interims && !(j->parser && http_parser_has_begun(j->parser));
+	return job_is_pass(j) && !j->is_relayed && j->is_safe && j->request &&
+	       !j->answer_has_begun && !j->body && !j->interims &&
+	       !(j->parser && http_parser_has_begun(j->parser));
 }
 
 /* To the same pod if that may only have closed a kept connection in this moment, else to another.
@@ -246,6 +300,11 @@ void job_broke(struct job *j, const char *kind, const char *detail)
 {
 	if (send_again(j))
 		return;
+	if (j->is_relayed) {
+		detail = "the process that took over in an upgrade broke off";
+		if (j->request)
+			j->request->is_relayed = false; /* that one cannot log it any more */
+	}
 	log_info("%s: a pod failed a job (%s): %s", j->backend->name, kind, detail);
 	job_disappoint(j, OUTCOME_POD_FAILED, 502, "pod_failed", detail);
 	job_finish(j, JOB_BROKE, kind);
@@ -279,13 +338,12 @@ void job_leave(struct job *j)
 	case JOB_SENDING:
 	case JOB_WAITING:
 	case JOB_ANSWERING:
-		if (job_is_pass(j)) {
+		if (job_is_pass(j) || j->is_relayed) {
 			/* It holds no slot: closing the connection is all it takes. */
 			job_finish(j, JOB_DROPPED, NULL);
 			break;
 		}
-		service_client_left(job_service(j), j->grant, job_now(j));
-		activator_changed(j->backend->activator);
+		grant_tell(j->backend, j->grant, GRANT_CLIENT_LEFT, NULL, NULL);
 		job_interrupt(j);
 		break;
 	case JOB_DONE:
@@ -297,6 +355,14 @@ void job_forget(struct job *j)
 {
 	if (!j->request && j->state != JOB_DONE) /* else its answer may still come */
 		job_finish(j, JOB_FORGOTTEN, NULL);
+}
+
+void jobs_close_tunnels(struct gateway *gw)
+{
+	gw->tunnels_are_over = true;
+	LIST_EACH(j, &gw->job_list, struct job, link)
+		if (j->state == JOB_TUNNEL && j->tunnel)
+			job_tunnel_go_away(j);
 }
 
 void jobs_abort(struct gateway *gw)
@@ -314,8 +380,7 @@ static void on_interrupted(void *owner, const struct http_client_result *result)
 	struct job *j = owner;
 	bool is_over = result->error == HTTP_CLIENT_OK;
 	j->interrupt = NULL;
-	service_interrupting(job_service(j), j->grant, false, job_now(j));
-	activator_changed(j->backend->activator);
+	grant_tell(j->backend, j->grant, GRANT_INTERRUPTED, NULL, NULL);
 	if (j->upstream)
 		return; /* the answer is still to come */
 	/* If the call did not come through, it may still wait at the pod and stop the next job:
@@ -348,5 +413,5 @@ void job_interrupt(struct job *j)
 	j->interrupt =
 		http_client_start(job_gateway(j)->providers.http, &request, on_interrupted, j);
 	if (j->interrupt)
-		service_interrupting(job_service(j), j->grant, true, job_now(j));
+		grant_tell(j->backend, j->grant, GRANT_INTERRUPTING, NULL, NULL);
 }

@@ -64,10 +64,14 @@ struct job {
 	int interims;	       /* answers of 1xx that have come */
 	bool client_has_ended; /* a tunnel's client has closed its side */
 	bool client_is_held;   /* a tunnel's client runs ahead of the pod */
+	struct tunnel *tunnel; /* in JOB_TUNNEL */
 	bool has_timed_out;
 	struct http_exchange *interrupt; /* the runtime is being told to stop */
 	enum job_end end;		 /* how it ended, while the interrupt is under way */
 	const char *end_kind;
+	/* After an upgrade its "pod" is the process that has taken over, which does the job. */
+	bool is_relayed;
+	int relay_fd;	  /* prepared for that; -1: not */
 	struct task task; /* goes on reading in the next turn; frees when done */
 };
 
@@ -80,6 +84,10 @@ void job_account(struct job *);
 /* A piece of the body. An error: it cannot be kept. */
 enum spool_error job_add_body(struct job *, const char *bytes, size_t len);
 
+/* A place in the queue for a request that the process before this one still holds. NULL: no memory. */
+struct job *job_await(struct backend *, enum ticket_kind, uint64_t tenant, uint64_t order,
+		      int64_t enqueued_us);
+
 /* Body and head are complete: it joins the queue. */
 void job_enqueue(struct job *);
 
@@ -87,6 +95,9 @@ void job_enqueue(struct job *);
 void job_granted(struct job *, uint64_t grant, uint64_t pod);
 void job_refused(struct job *);
 void job_forget(struct job *); /* nothing is known by its answer that is not known already */
+
+/* Another process has the ledger now: it does this job, which has no slot here. */
+void job_relay(struct job *);
 
 /* Ends all that work for nobody, when the gateway ends. */
 void jobs_abort(struct gateway *);
@@ -97,5 +108,9 @@ void job_leave(struct job *);
 /* In JOB_TUNNEL: the client's bytes, and its end. */
 void job_tunnel_write(struct job *, const char *bytes, size_t len);
 void job_tunnel_end(struct job *);
+
+/* The gateway ends, or another process has taken over: tells both sides to leave (1001). */
+void job_tunnel_go_away(struct job *);
+void jobs_close_tunnels(struct gateway *);
 
 #endif

@@ -112,7 +112,7 @@ static void take(struct job *j, const char *bytes, size_t len)
 			return;
 		}
 	}
-	if (j->state == JOB_ANSWERING && !j->has_timed_out)
+	if (j->state == JOB_ANSWERING && !j->has_timed_out && !j->is_relayed)
 		job_set_timeout(j, j->backend->config->timeouts.stream_idle_us);
 }
 
@@ -272,8 +272,9 @@ static void start_sending(struct job *j)
 		return;
 	}
 	begin_answer(j);
-	service_started(job_service(j), j->grant, job_now(j));
-	job_set_timeout(j, j->backend->config->timeouts.response_us);
+	grant_tell(j->backend, j->grant, GRANT_STARTED, NULL, NULL);
+	if (!j->is_relayed) /* it waits there, too: the other process keeps the times */
+		job_set_timeout(j, j->backend->config->timeouts.response_us);
 	job_send_more(j);
 }
 
@@ -300,13 +301,12 @@ static void on_timeout(struct job *j)
 	j->has_timed_out = true;
 	list_remove(&j->link);
 	list_push_back(&job_gateway(j)->overdue, &j->link);
-	service_timed_out(job_service(j), j->grant, job_now(j));
-	activator_changed(j->backend->activator);
+	grant_tell(j->backend, j->grant, GRANT_TIMED_OUT, NULL, NULL);
 	job_disappoint(j, OUTCOME_TIMEOUT, 504, "response_timeout", detail);
 	job_interrupt(j);
 }
 
-static void on_upstream(void *owner, enum upstream_event event, unsigned what)
+void job_on_upstream(void *owner, enum upstream_event event, unsigned what)
 {
 	struct job *j = owner;
 	switch (event) {
@@ -340,11 +340,20 @@ static bool is_network_error(int error)
 	       error == ENETDOWN || error == EADDRNOTAVAIL;
 }
 
+void job_connected(struct job *j, struct upstream *u)
+{
+	j->upstream = u;
+	if (u)
+		start_sending(j);
+	else
+		abandon(j, ENOMEM);
+}
+
 void job_connect(struct job *j)
 {
 	struct upstream_pool *pool = backend_pool(j->backend, j->pod);
 	errno = ENOMEM;
-	j->upstream = pool ? upstream_take(pool, j->must_be_new, on_upstream, j) : NULL;
+	j->upstream = pool ? upstream_take(pool, j->must_be_new, job_on_upstream, j) : NULL;
 	if (j->upstream && j->upstream->state == UPSTREAM_BUSY)
 		start_sending(j);
 	else if (!j->upstream && errno == ECONNREFUSED)

@@ -6,6 +6,7 @@
 #define SLOTGATE_GATEWAY_JOB_STATE_H
 
 #include "gateway/gateway.h"
+#include "gateway/grant.h"
 #include "gateway/job.h"
 #include "gateway/request.h"
 
@@ -51,7 +52,9 @@ void job_broke(struct job *, const char *kind, const char *detail);
 void job_interrupt(struct job *);
 
 /* job_exchange.c */
+upstream_fn job_on_upstream;
 void job_connect(struct job *);
+void job_connected(struct job *, struct upstream *); /* one that stands already; NULL: no memory */
 void job_send_more(struct job *);
 void job_read_more(struct job *);
 bool job_reads(const struct job *);

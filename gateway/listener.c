@@ -239,7 +239,10 @@ struct listener *listener_open(struct gateway *gw, const struct listener_config 
 			       const struct exchange_handler *handler, bool is_admin)
 {
 	struct listener *l = new_listener(gw, c, handler, is_admin);
-	int fd = net_listen(&c->parsed, &l->bound);
+	int fd = inherited_take(&gw->inherited, c, is_admin, &l->bound);
+	l->is_kept = fd >= 0;
+	if (fd < 0)
+		fd = net_listen(&c->parsed, &l->bound);
 	if (fd < 0 || !timer_init(&l->pause, gw->loop, on_retry, l) ||
 	    !io_open(&l->io, gw->loop, fd, on_io, l)) {
 		log_error("cannot listen on %s: %s", c->address, strerror(errno));
@@ -258,11 +261,23 @@ struct listener *listener_open(struct gateway *gw, const struct listener_config 
 void listener_close(struct listener *l)
 {
 	accept_some(l, BACKLOG_MAX);
+	listener_let_go(l);
+}
+
+void listener_let_go(struct listener *l)
+{
 	list_remove(&l->link);
 	task_cancel(&l->retry);
 	timer_release(&l->pause);
 	io_close(&l->io);
 	listener_drop(l);
+}
+
+struct listener *listener_private(struct gateway *gw, const char *name,
+				  const struct exchange_handler *handler)
+{
+	struct listener_config c = {.address = (char *)(uintptr_t)name};
+	return new_listener(gw, &c, handler, false);
 }
 
 void listener_drop(struct listener *l)

@@ -37,6 +37,7 @@ struct listener {
 	int64_t max_connections; /* 0: no limit of its own */
 	bool is_admin;
 	int64_t connection_count;
+	bool is_kept; /* by the process that is about to take over */
 	struct net_address bound;
 	const struct exchange_handler *handler;
 	int references;			  /* connections, and the gateway's list */
@@ -56,6 +57,13 @@ struct listener *listener_open(struct gateway *, const struct listener_config *,
 
 /* Takes those that have connected already, then accepts no more; its connections go on. */
 void listener_close(struct listener *);
+
+/* Leaves even those to another process, which has the same socket. */
+void listener_let_go(struct listener *);
+
+/* One that accepts nothing: for connections that come by another way. */
+struct listener *listener_private(struct gateway *, const char *name,
+				  const struct exchange_handler *);
 void listener_drop(struct listener *);
 
 /* How a TLS handshake on it has ended. */

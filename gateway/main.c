@@ -13,6 +13,9 @@ static const char usage[] =
 	"slotgate: a gateway that gives each GPU pod exactly as many requests as it has slots\n"
 	"\n"
 	"  slotgate serve -c FILE   serve what the configuration says\n"
+	"  slotgate serve -c FILE --take-over\n"
+	"                           the same, in the place of the slotgate that runs "
+	"(upgradeSocket)\n"
 	"  slotgate check -c FILE   check a configuration: a line for each fault, and for\n"
 	"                           what is missing on this machine\n"
 	"  slotgate key TENANT      make an API key, and what to write of it into the file of "
@@ -23,7 +26,8 @@ static const char usage[] =
 	"  slotgate version         the version\n"
 	"\n"
 	"SIGHUP, or a changed file, reloads the configuration and the keys; SIGTERM and Ctrl-C "
-	"drain.\n";
+	"drain;\n"
+	"SIGUSR2 starts the program anew, which takes over without dropping anything.\n";
 
 enum { USAGE_ERROR = 2, KEY_DIGITS = 48 };
 
@@ -101,6 +105,13 @@ static const char *config_argument(int argc, char **argv)
 	return argc == 4 && strcmp(argv[2], "-c") == 0 ? argv[3] : NULL;
 }
 
+static int serve(const char *path, const char *program, bool take_over)
+{
+	struct gateway_start how = {
+		.config_path = path, .program = program, .take_over = take_over};
+	return gateway_run(&how);
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";
@@ -118,8 +129,9 @@ int main(int argc, char **argv)
 	bool serves = strcmp(verb, "serve") == 0;
 	if (!serves && strcmp(verb, "check") != 0)
 		return fail(*verb ? "there is no command " : "a command is missing", verb);
-	const char *path = config_argument(argc, argv);
+	bool take_over = serves && argc == 5 && strcmp(argv[4], "--take-over") == 0;
+	const char *path = config_argument(argc - take_over, argv);
 	if (!path)
 		return fail("the configuration is missing: give -c FILE", "");
-	return serves ? gateway_run(path) : check(path);
+	return serves ? serve(path, argv[0], take_over) : check(path);
 }

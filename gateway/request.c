@@ -12,9 +12,11 @@
 #include "gateway/forwarding.h"
 #include "gateway/gateway.h"
 #include "gateway/rate_floor.h"
+#include "gateway/relay.h"
 #include "gateway/reply.h"
 #include "gateway/router.h"
 #include "gateway/shed.h"
+#include "gateway/upgrade.h"
 
 static int64_t now_of(const struct request *r)
 {
@@ -62,9 +64,10 @@ static void request_finish(struct request *r, enum outcome outcome)
 		r->outcome = outcome;
 	if (r->job)
 		job_leave(r->job);
-	if (r->backend)
+	if (r->backend && !r->is_relayed)
 		count_ended(r, now_us);
-	access_log_write(r, now_us);
+	if (!r->is_relayed)
+		access_log_write(r, now_us);
 	if (r->backend)
 		backend_drop(r->backend);
 	config_drop(r->config);
@@ -167,7 +170,7 @@ static struct request *request_new(struct gateway *gw, struct exchange *x,
 	list_push_back(&gw->requests, &r->link);
 	r->gateway = gw;
 	r->exchange = x;
-	r->begun_us = x->begun_us;
+	r->begun_us = x->relay ? x->relay->begun_us : x->begun_us;
 	r->route = "none";
 	describe_client(r, head);
 	r->is_head = slice_is(head->method, "HEAD");
@@ -191,6 +194,10 @@ static void refuse_route(struct request *r, const struct route *route)
 {
 	switch (route->kind) {
 	case ROUTE_NO_SERVICE:
+		if (r->exchange->relay) { /* it was configured when the client asked */
+			refuse(r, 503, "closing", "the service has been removed");
+			break;
+		}
 		refuse(r, 404, "no_service", "no service is configured for this host");
 		break;
 	case ROUTE_BAD_METHOD:
@@ -274,15 +281,19 @@ static struct job *make_job(struct request *r, const struct route *route,
 	enum ticket_kind kind = route->kind == ROUTE_PASS ? TICKET_PASS
 				: pattern->exclusive	  ? TICKET_EXCLUSIVE
 							  : TICKET_SLOT;
-	struct job *j = job_new(r->backend, r, kind);
+	struct job *j = relay_awaited(r->exchange, r->backend, kind);
+	if (!j)
+		j = job_new(r->backend, r, kind);
 	if (!j)
 		return NULL;
+	j->request = r;
 	j->is_head = r->is_head;
 	j->is_safe =
 		r->is_head || slice_is(head->method, "GET") || slice_is(head->method, "OPTIONS");
 	/* A job with a slot is answered, not tunnelled. */
 	j->wants_upgrade = kind == TICKET_PASS && !head->has_body && wants_websocket(head);
-	j->ticket.tenant = r->tenant_id;
+	if (!j->ticket.is_awaited) /* its place is its tenant's already */
+		j->ticket.tenant = r->tenant_id;
 	j->ticket.freed_by_idle = pattern && pattern->freed_by_idle;
 	if (kind == TICKET_PASS)
 		follow_cookie(r, head, &j->ticket);
@@ -328,7 +339,9 @@ static bool admit(struct request *r, const struct route *route, const struct htt
 		refuse_by(r, REFUSAL_NO_MEMORY, 0);
 		return false;
 	}
-	if (!service_admit(s, &j->ticket, now_of(r))) {
+	/* After an upgrade it is the other process that admits. */
+	bool has_place = j->ticket.is_awaited || upgrade_is_over(r->gateway);
+	if (!has_place && !service_admit(s, &j->ticket, now_of(r))) {
 		enum refusal why = j->ticket.refusal;
 		int64_t retry_after_us = j->ticket.retry_after_us;
 		drop_job(r);
@@ -362,14 +375,16 @@ static void begin(struct exchange *x, const struct http_head *head)
 	}
 	r->takes_slot = route.kind == ROUTE_SLOT;
 	r->route = r->takes_slot ? route.pattern->text : "pass-through";
-	struct visitor v = tenants_ask(r->backend, head, route.target, x->peer, now_of(r));
+	struct visitor v =
+		x->relay ? tenants_let_in_before(r->backend, x->relay->tenant)
+			 : tenants_ask(r->backend, head, route.target, x->peer, now_of(r));
 	if (!let_in(r, &v))
 		return;
 	if (body_is_too_large(r, head->content_length)) {
 		refuse_body(r);
 		return;
 	}
-	if (shed_is_due(gw)) {
+	if (!x->relay && shed_is_due(gw)) { /* a relayed one has been let in already */
 		shed(r);
 		return;
 	}
@@ -437,7 +452,7 @@ static void on_body_end(struct exchange *x)
 		return;
 	}
 	r->found_cold = service_is_cold(backend_service(r->backend));
-	r->queued_us = now_of(r);
+	r->queued_us = j->ticket.is_awaited ? j->ticket.enqueued_us : now_of(r);
 	r->phase = PHASE_QUEUED;
 	job_enqueue(j);
 }
@@ -488,7 +503,7 @@ static size_t add_via(struct request *r, const struct http_head *head, struct ht
 		      size_t n)
 {
 	const char *via = r->gateway->config->forwarding.via;
-	if (forward_is_off(via) || head->status == 101)
+	if (r->is_relayed || forward_is_off(via) || head->status == 101)
 		return n;
 	mem_free(r->via);
 	int len = asprintf(&r->via, "1.%d %s", head->minor, via);
@@ -509,7 +524,7 @@ static size_t add_own_headers(struct request *r, const struct http_head *head,
 		headers[n++] = (struct http_header){SLICE("Date"), reply_date(), HEADER_DATE};
 	n = add_via(r, head, headers, n);
 	const char *cookie = r->backend->config->pass_through.sticky_cookie;
-	if (cookie && r->job && r->job->ticket.kind == TICKET_PASS) {
+	if (cookie && !r->is_relayed && r->job && r->job->ticket.kind == TICKET_PASS) {
 		mem_free(r->sticky_cookie);
 		int len = asprintf(&r->sticky_cookie, "%s=%s; Path=/; HttpOnly; SameSite=Lax",
 				   cookie, r->pod);

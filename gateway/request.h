@@ -42,7 +42,8 @@ struct request {
 	bool is_head;
 	bool takes_slot; /* else it passes beside the slots */
 	bool has_responded;
-	int status; /* of the answer; 0: none */
+	bool is_relayed; /* another process does, counts and logs it */
+	int status;	 /* of the answer; 0: none */
 	enum outcome outcome;
 	const char *reason; /* of a refusal or a failure */
 	enum client_phase phase;

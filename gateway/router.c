@@ -7,6 +7,7 @@
 
 #include "gateway/forward.h"
 #include "gateway/gateway.h"
+#include "gateway/relay.h"
 #include "gateway/syntax.h"
 
 enum { HOST_BYTES = 256 };
@@ -108,7 +109,7 @@ struct route router_find(struct gateway *gw, const struct exchange *x, const str
 	}
 	if (!split_target(&r, head))
 		return r;
-	r.backend = backend_for(gw, x->service, r.host);
+	r.backend = backend_for(gw, x->relay ? x->relay->service : x->service, r.host);
 	if (!r.backend) {
 		r.kind = ROUTE_NO_SERVICE;
 		return r;

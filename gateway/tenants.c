@@ -213,6 +213,17 @@ struct visitor tenants_ask(struct backend *b, const struct http_head *head, stru
 	return v;
 }
 
+struct visitor tenants_let_in_before(const struct backend *b, const char *name)
+{
+	const struct entry *e = map_get(&b->tenants.by_name, name);
+	struct visitor v = {.verdict = VERDICT_WELCOME};
+	if (e) {
+		v.name = e->name;
+		v.tenant = e->id;
+	}
+	return v;
+}
+
 /* --- counting -------------------------------------------------------------------------------- */
 
 void tenants_count(struct backend *b, const char *name, int class)

@@ -205,11 +205,10 @@ static bool open_stream(struct upstream *u, int fd)
 	return stream_open(&u->stream, pool->backend->gateway->loop, fd, tls, on_io, u);
 }
 
-static struct upstream *connect_new(struct upstream_pool *pool)
+static struct upstream *upstream_new(struct upstream_pool *pool)
 {
-	struct gateway *gw = pool->backend->gateway;
 	struct upstream *u = mem_zalloc(sizeof(*u));
-	if (!u || !timer_init(&u->timer, gw->loop, on_timer, u)) {
+	if (!u || !timer_init(&u->timer, pool->backend->gateway->loop, on_timer, u)) {
 		mem_free(u);
 		errno = ENOMEM;
 		return NULL;
@@ -220,6 +219,15 @@ static struct upstream *connect_new(struct upstream_pool *pool)
 	pool->references++;
 	u->state = UPSTREAM_CONNECTING;
 	u->stream.io.fd = -1;
+	return u;
+}
+
+static struct upstream *connect_new(struct upstream_pool *pool)
+{
+	struct gateway *gw = pool->backend->gateway;
+	struct upstream *u = upstream_new(pool);
+	if (!u)
+		return NULL;
 	int fd = net_connect(&pool->address);
 	if (fd < 0 || !open_stream(u, fd)) {
 		int error = fd < 0 ? errno : ENOMEM;
@@ -249,6 +257,26 @@ struct upstream *upstream_take(struct upstream_pool *pool, bool must_be_new, ups
 	u->fn = fn;
 	u->owner = owner;
 	return u;
+}
+
+struct upstream *upstream_adopt(struct backend *b, int fd, upstream_fn *fn, void *owner)
+{
+	const struct net_address nowhere = {.len = 0};
+	struct upstream_pool *pool = upstream_pool_new(b, &nowhere);
+	struct upstream *u = pool ? upstream_new(pool) : NULL;
+	if (!u)
+		close(fd);
+	if (pool)
+		upstream_pool_free(pool); /* nothing goes back there */
+	if (!u)
+		return NULL;
+	u->state = UPSTREAM_BUSY;
+	u->fn = fn;
+	u->owner = owner;
+	if (stream_open(&u->stream, b->gateway->loop, fd, NULL, on_io, u))
+		return u;
+	upstream_close(u);
+	return NULL;
 }
 
 void upstream_give(struct upstream *u)

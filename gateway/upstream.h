@@ -59,6 +59,10 @@ void upstream_pool_free(struct upstream_pool *);
 struct upstream *upstream_take(struct upstream_pool *, bool must_be_new, upstream_fn *,
 			       void *owner);
 
+/* A connection that stands already and that nobody uses again (BUSY). Takes fd over, also if it
+ * fails: NULL, no memory. */
+struct upstream *upstream_adopt(struct backend *, int fd, upstream_fn *, void *owner);
+
 /* Back to the pool. */
 void upstream_give(struct upstream *);
 void upstream_close(struct upstream *);

@@ -53,10 +53,15 @@ def make_pods():
 def make_gateways(tmp_path_factory, close_pods):
     made = []
 
-    def make(*pods, top=None, listeners=None, services=None, in_child=None, ready=True, **options):
+    def make(*pods, top=None, listeners=None, services=None, ready=True, in_child=None,
+             environment=None, descriptors=(), wrapper=(), upgradable=False, directory=None,
+             **options):
         services = services or [service(*pods, **options)]
         settings = config(services, listeners, **(top or {}))
-        gateway = Gateway(tmp_path_factory.mktemp("gateway"), settings, in_child)
+        directory = directory or tmp_path_factory.mktemp("gateway")
+        if upgradable:
+            settings = {"upgradeSocket": str(directory / "upgrade"), **settings}
+        gateway = Gateway(directory, settings, in_child, environment, descriptors, wrapper)
         made.append(gateway)
         if ready and pods:
             gateway.wait_for(ready=len(pods))

@@ -242,3 +242,12 @@ int64_t autoscaler_from_zero(struct autoscaler *a, bool wake, int64_t now_us)
 	a->zero_us = -1;
 	return a->desired = want;
 }
+
+void autoscaler_resume(struct autoscaler *a, int64_t desired, double concurrency, int64_t now_us)
+{
+	a->desired = bound(a, desired);
+	a->initial_until_us = now_us;
+	a->next_tick_us = now_us;
+	if (a->window.since_us < 0)
+		window_set(&a->window, concurrency, now_us - a->config.stable_window_us);
+}

@@ -46,6 +46,9 @@ int64_t autoscaler_tick(struct autoscaler *, int64_t ready, bool wake, int64_t n
 /* The same out of turn while no pod is ready: the concurrency of this moment alone. */
 int64_t autoscaler_from_zero(struct autoscaler *, bool wake, int64_t now_us);
 
+/* Goes on where another one was: it wanted so many pods, for this concurrency on average. */
+void autoscaler_resume(struct autoscaler *, int64_t desired, double concurrency, int64_t now_us);
+
 /* The averages that the next decision would see. */
 void autoscaler_averages(struct autoscaler *, int64_t now_us, double *stable, double *panic);
 

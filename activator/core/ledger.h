@@ -103,6 +103,7 @@ struct slot *slot_new(struct service *, struct pod *, const struct ticket *, int
 void slot_move(struct service *, struct slot *, enum slot_state, int64_t now_us);
 /* `forget`: its job is told that nobody waits for the pod's answer any more. */
 void slot_free(struct service *, struct slot *, bool forget, int64_t now_us);
+void ticket_wait(struct service *, struct ticket *, int64_t now_us);  /* where its order says */
 void ticket_leave(struct service *, struct ticket *, int64_t now_us); /* it waits no longer */
 void service_observe(struct service *, int64_t now_us);
 

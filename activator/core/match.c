@@ -15,7 +15,8 @@ static bool is_eligible(const struct ticket *t, const struct pod *p)
 	       (!p->reserved_for || t->id <= p->reserved_for) && !ticket_skips(t, p->tenure);
 }
 
-/* The first of a lane that is eligible for this pod, of those before `end`. */
+/* The first of a lane that is eligible for this pod, of those before `end`. One that is awaited
+ * stands for itself: those behind it must not overtake it. */
 static struct ticket *match_lane(struct service *s, struct tenant *tn, const struct pod *p,
 				 uint64_t end)
 {
@@ -26,7 +27,7 @@ static struct ticket *match_lane(struct service *s, struct tenant *tn, const str
 	LIST_EACH(t, &tn->lane, struct ticket, link) {
 		if (t->order >= end)
 			return NULL;
-		if (is_eligible(t, p))
+		if (t->is_awaited || is_eligible(t, p))
 			return t;
 	}
 	return NULL;
@@ -55,7 +56,8 @@ static struct ticket *match_below(struct service *s, struct heap_node *at, const
 struct ticket *match(struct service *s, const struct pod *p)
 {
 	struct heap_node *top = heap_top(&s->runnable);
-	return top ? match_below(s, top, p, NULL) : NULL;
+	struct ticket *t = top ? match_below(s, top, p, NULL) : NULL;
+	return t && t->is_awaited ? NULL : t;
 }
 
 static struct pod *reserved_pod(struct service *s)
@@ -74,8 +76,8 @@ void match_unreserve(struct service *s, uint64_t ticket)
 	s->match_due = true;
 }
 
-/* The first ticket that may run wants a whole pod and none is empty: let the least busy one run empty, or it
- * would wait for ever behind the small ones that fit in between. */
+/* The first ticket that may run wants a whole pod and none is empty: let the least busy one run
+ * empty, or it would wait for ever behind the small ones that fit in between. */
 static void reserve(struct service *s)
 {
 	struct heap_node *top = heap_top(&s->runnable);
@@ -166,6 +168,8 @@ static bool grant_slot(struct service *s, int64_t now_us, struct decision *d)
 static bool grant_pass(struct service *s, int64_t now_us, struct decision *d)
 {
 	LIST_EACH(t, &s->pass_queue, struct ticket, link) {
+		if (t->is_awaited)
+			break;
 		struct pod *p = pod_to_pass(s, t);
 		if (p)
 			return grant(s, p, t, now_us, d);

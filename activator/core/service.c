@@ -275,7 +275,7 @@ bool service_admit(struct service *s, struct ticket *t, int64_t now_us)
 	return true;
 }
 
-static void start_waiting(struct service *s, struct ticket *t, int64_t now_us)
+void ticket_wait(struct service *s, struct ticket *t, int64_t now_us)
 {
 	t->state = TICKET_WAITING;
 	set_waiting(s, t, true, now_us);
@@ -291,7 +291,7 @@ void service_enqueue(struct service *s, struct ticket *t, int64_t now_us)
 	count_uploading(s, t, -1);
 	t->order = t->id = ++s->last_order;
 	t->enqueued_us = now_us;
-	start_waiting(s, t, now_us);
+	ticket_wait(s, t, now_us);
 }
 
 void ticket_leave(struct service *s, struct ticket *t, int64_t now_us)
@@ -469,7 +469,7 @@ void service_requeue(struct service *s, struct ticket *t, int64_t now_us)
 {
 	assert(t->state == TICKET_OUTSIDE);
 	if (t->attempts < s->config->queue.max_attempts && !s->closed) {
-		start_waiting(s, t, now_us);
+		ticket_wait(s, t, now_us);
 		return;
 	}
 	refuse(s, t, s->closed ? REFUSAL_CLOSING : REFUSAL_ATTEMPTS, now_us);
@@ -509,9 +509,9 @@ int64_t service_next_deadline_us(const struct service *s)
 		at_us = pod->key;
 	if (s->scaling_failed_until_us && s->scaling_failed_until_us < at_us)
 		at_us = s->scaling_failed_until_us;
-	if (t && deadline_of(s, t) < at_us)
+	if (t && !t->is_awaited && deadline_of(s, t) < at_us)
 		at_us = deadline_of(s, t);
-	if (pass && deadline_of(s, pass) < at_us)
+	if (pass && !pass->is_awaited && deadline_of(s, pass) < at_us)
 		at_us = deadline_of(s, pass);
 	return at_us;
 }
@@ -532,7 +532,7 @@ static enum refusal over(const struct service *s, const struct ticket *t, int64_
 		return REFUSAL_CLOSING;
 	if (is_hopeless(s, now_us))
 		return REFUSAL_SCALING_FAILED;
-	if (now_us < deadline_of(s, t))
+	if (t->is_awaited || now_us < deadline_of(s, t))
 		return REFUSAL_NONE;
 	return waits_for_first_pod(s) ? REFUSAL_COLD_START : REFUSAL_EXPIRED;
 }

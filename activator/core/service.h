@@ -53,6 +53,7 @@ void service_configure(struct service *, const struct service_config *, int64_t 
 
 /* The tenant of this name may do so much from now on; if it is known, it keeps its counts, and what
  * works beyond a lowered cap goes on. The name is copied. Its id; 0: no memory. */
+uint64_t service_tenant_named(const struct service *, const char *name); /* 0: unknown */
 uint64_t service_tenant_set(struct service *, const char *name, struct tenant_caps, int64_t now_us);
 
 /* It is configured no more. What waits goes on waiting under the caps it had, what works goes on,

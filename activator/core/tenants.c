@@ -88,6 +88,12 @@ uint64_t service_tenant_set(struct service *s, const char *name, struct tenant_c
 	return tn->id;
 }
 
+uint64_t service_tenant_named(const struct service *s, const char *name)
+{
+	const struct tenant *tn = name ? map_get(&s->tenant_names, name) : NULL;
+	return tn ? tn->id : 0;
+}
+
 void service_tenant_drop(struct service *s, const char *name)
 {
 	struct tenant *tn = map_get(&s->tenant_names, name);

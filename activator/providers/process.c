@@ -29,6 +29,7 @@ struct process_provider {
 	int64_t wanted;
 	uint64_t starts; /* so far */
 	bool closing;
+	bool let_go;	    /* its processes are another gateway's */
 	int first_choice;   /* the index behind the one that failed last: it may do better */
 	int failures;	    /* in a row */
 	int64_t failed_us;  /* when the last of them was counted */
@@ -38,6 +39,9 @@ struct process_provider {
 	provider_gone_fn *gone_fn;
 	void *gone_owner;
 };
+
+/* When to look again while somebody may be about to take over. */
+static const int64_t PAUSE_US = 100 * US_PER_MS;
 
 struct process {
 	struct list link;
@@ -158,7 +162,7 @@ static void reap(void *owner)
 	struct process_provider *s = owner;
 	while (!list_is_empty(&s->processes[ENDED]))
 		process_free(LIST_FIRST(&s->processes[ENDED], struct process, link));
-	for (int i = 0; i < ENDED; i++)
+	for (int i = 0; i < ENDED && !s->let_go; i++)
 		if (!list_is_empty(&s->processes[i]))
 			return;
 	provider_gone_fn *gone = s->gone_fn;
@@ -431,7 +435,12 @@ static int64_t running(const struct process_provider *s)
 /* Starts what is missing, unless a failure's back-off holds. */
 static void reconcile(struct process_provider *s)
 {
-	int64_t missing = s->closing ? 0 : s->wanted - running(s);
+	int64_t missing =
+		s->closing || s->let_go || !s->config->process.command ? 0 : s->wanted - running(s);
+	if (missing > 0 && supervisor_is_paused(s->host.supervisor)) {
+		pause_until(s, now_us(s) + PAUSE_US);
+		return;
+	}
 	while (missing-- > 0 && !timer_is_set(&s->retry) && start_one(s))
 		continue;
 }
@@ -498,7 +507,7 @@ static void shutdown_all(struct provider *base, provider_gone_fn *gone, void *ow
 	s->closing = true;
 	s->gone_fn = gone;
 	s->gone_owner = owner;
-	for (int i = STARTING; i <= READY; i++) {
+	for (int i = STARTING; i <= READY && !s->let_go; i++) {
 		LIST_EACH(p, &s->processes[i], struct process, link) {
 			service_pod_absent(s->host.service, p->pod, now_us(s));
 			stop(p);
@@ -513,7 +522,7 @@ static void free_provider(struct provider *base)
 	struct process_provider *s = self_of(base);
 	for (int i = 0; i < PROCESS_STATES; i++) {
 		LIST_EACH(p, &s->processes[i], struct process, link) {
-			if (p->child)
+			if (p->child && !s->let_go)
 				supervisor_abandon(p->child, s->config->process.stop_grace_us);
 			process_free(p);
 		}
@@ -521,6 +530,79 @@ static void free_provider(struct provider *base)
 	timer_release(&s->retry);
 	task_cancel(&s->reaper);
 	mem_free(s);
+}
+
+/* --- to another process, and from one -------------------------------------------------------- */
+
+static void each(const struct provider *base, provider_pod_fn *fn, void *arg)
+{
+	const struct process_provider *s = (const struct process_provider *)(const void *)base;
+	for (int i = STARTING; i < ENDED; i++) {
+		LIST_EACH(p, &s->processes[i], struct process, link) {
+			struct provider_pod pod = {
+				.name = p->name,
+				.index = p->index,
+				.port = net_port(&p->address),
+				.starts = (int64_t)s->starts,
+				.started_us = p->started_us,
+				.state = p->state,
+				.child = supervisor_child_id(p->child),
+				.pid = supervisor_child_pid(p->child),
+				.output = p->output.io.fd,
+			};
+			fn(arg, &pod);
+		}
+	}
+}
+
+static bool is_sane(const struct provider_pod *pod)
+{
+	return pod->index >= 0 && pod->index <= INDEX_MAX && pod->port > 0 &&
+	       pod->port <= PORT_MAX && pod->state >= STARTING && pod->state < ENDED &&
+	       pod->pid >= 0 && pod->pid <= INT32_MAX && pod->starts >= 0 &&
+	       strlen(pod->name) < NAME_BYTES;
+}
+
+static bool adopt(struct provider *base, const struct provider_pod *pod)
+{
+	struct process_provider *s = self_of(base);
+	struct process *p = is_sane(pod) ? process_new(s, (int)pod->index, (int)pod->port) : NULL;
+	if (p)
+		p->child = supervisor_adopt_child(s->host.supervisor, pod->child, (pid_t)pod->pid,
+						  on_child, p);
+	if (!p || !p->child) {
+		if (pod->output >= 0)
+			close(pod->output);
+		if (p)
+			process_free(p);
+		return false;
+	}
+	if (pod->output >= 0)
+		output_open(&p->output, s->host.loop, pod->output, on_line, p);
+	snprintf(p->name, sizeof(p->name), "%s", pod->name);
+	p->started_us = pod->started_us;
+	if (s->starts < (uint64_t)pod->starts)
+		s->starts = (uint64_t)pod->starts;
+	const struct pod *known = service_pod_by_name(s->host.service, p->name);
+	if (known)
+		p->pod = service_pod_add(s->host.service, p->name, true, p, now_us(s));
+	move(p, (enum process_state)pod->state);
+	if (p->state == STARTING)
+		timer_set(&p->startup, p->started_us + s->config->process.startup_timeout_us);
+	return true;
+}
+
+static void let_go(struct provider *base)
+{
+	struct process_provider *s = self_of(base);
+	s->let_go = true;
+	timer_clear(&s->retry);
+	for (int i = 0; i < PROCESS_STATES; i++) {
+		LIST_EACH(p, &s->processes[i], struct process, link) {
+			timer_clear(&p->startup);
+			output_close(&p->output);
+		}
+	}
 }
 
 struct provider *process_provider_new(const struct provider_host *host,
@@ -534,6 +616,9 @@ struct provider *process_provider_new(const struct provider_host *host,
 		.reload = reload,
 		.shutdown = shutdown_all,
 		.free = free_provider,
+		.each = each,
+		.adopt = adopt,
+		.let_go = let_go,
 	};
 	struct process_provider *s = mem_zalloc(sizeof(*s));
 	if (!s)

@@ -36,6 +36,19 @@ struct provider_host {
 struct provider;
 typedef void provider_gone_fn(void *owner);
 
+/* What another process must know of a pod to go on as its provider. */
+struct provider_pod {
+	const char *name; /* as the ledger knows it, or will */
+	/* Of a local process: */
+	int64_t index, port, starts, started_us;
+	int64_t state; /* the provider's own */
+	uint64_t child;
+	int64_t pid; /* 0: not known to have started */
+	int output;  /* the pipe it writes to; -1: none */
+};
+
+typedef void provider_pod_fn(void *arg, const struct provider_pod *);
+
 struct provider_ops {
 	void (*scale)(struct provider *, int64_t replicas);
 	void (*remove)(struct provider *, uint64_t pod);
@@ -44,6 +57,9 @@ struct provider_ops {
 	void (*reload)(struct provider *, const struct service_config *);
 	void (*shutdown)(struct provider *, provider_gone_fn *, void *owner);
 	void (*free)(struct provider *);
+	void (*each)(const struct provider *, provider_pod_fn *, void *arg);
+	bool (*adopt)(struct provider *, const struct provider_pod *);
+	void (*let_go)(struct provider *);
 };
 
 struct provider {
@@ -85,6 +101,26 @@ static inline void provider_reload(struct provider *p, const struct service_conf
 static inline void provider_shutdown(struct provider *p, provider_gone_fn *gone, void *owner)
 {
 	p->ops->shutdown(p, gone, owner);
+}
+
+/* Handing over (see activator/core/handover.h): calls for each pod that another process will provide
+ * from here on. */
+static inline void provider_each(const struct provider *p, provider_pod_fn *fn, void *arg)
+{
+	p->ops->each(p, fn, arg);
+}
+
+/* It is that process: the ledger knows the pod by its name, if it is known at all. `output` is taken
+ * over, also on failure. False: no memory, or no such pod. */
+static inline bool provider_adopt(struct provider *p, const struct provider_pod *pod)
+{
+	return p->ops->adopt(p, pod);
+}
+
+/* The pods are another process's now: from here on none is started or stopped, whatever is said. */
+static inline void provider_let_go(struct provider *p)
+{
+	p->ops->let_go(p);
 }
 
 /* Pods that still run are stopped without anybody hearing of it. The ledger is not told. */

@@ -142,6 +142,37 @@ static void shut_down(struct provider *p, provider_gone_fn *gone, void *owner)
 	loop_defer(s->host.loop, &s->gone);
 }
 
+static void each(const struct provider *p, provider_pod_fn *fn, void *arg)
+{
+	(void)p, (void)fn, (void)arg; /* the names that the ledger has are all there is */
+}
+
+/* One that is not configured here, or it would have a place: its jobs go on. */
+static bool adopt(struct provider *p, const struct provider_pod *pod)
+{
+	struct static_provider *s = self_of(p);
+	const struct pod *known = service_pod_by_name(s->host.service, pod->name);
+	struct net_address a;
+	if (!known || net_parse(pod->name, &a))
+		return false;
+	if (known->provider_data)
+		return true;
+	char name[NET_TEXT_BYTES];
+	net_format(&a, name);
+	struct place *it = new_place(&a, name);
+	if (!it)
+		return false;
+	it->pod = service_pod_add(s->host.service, pod->name, false, it, loop_now_us(s->host.loop));
+	list_push_back(&s->absent, &it->link);
+	service_pod_absent(s->host.service, it->pod, loop_now_us(s->host.loop));
+	return true;
+}
+
+static void let_go(struct provider *p)
+{
+	(void)p;
+}
+
 static void free_provider(struct provider *p)
 {
 	struct static_provider *s = self_of(p);
@@ -162,6 +193,9 @@ struct provider *static_provider_new(const struct provider_host *host,
 		.reload = reload,
 		.shutdown = shut_down,
 		.free = free_provider,
+		.each = each,
+		.adopt = adopt,
+		.let_go = let_go,
 	};
 	struct static_provider *s = mem_zalloc(sizeof(*s));
 	if (!s)

@@ -13,13 +13,14 @@
 #include "activator/providers/supervisor_wire.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/table.h"
+#include "base/packet.h"
 
 struct supervisor {
 	struct loop *loop;
 	pid_t pid;	      /* 0: none runs */
+	bool is_paused;	      /* another process may be about to go on with it */
 	struct io io;	      /* closed: none runs */
-	struct table table;   /* children by the id that the wire has */
+	uint64_t last_id;     /* of a child, as the wire has it: none is used again */
 	struct list running;  /* children that the supervisor process knows, or will */
 	struct list ending;   /* children whose last event comes at the end of the turn */
 	struct list outgoing; /* packets that the socket had no room for */
@@ -47,7 +48,6 @@ struct outgoing {
 
 static void child_free(struct child *c)
 {
-	table_remove(&c->supervisor->table, c->id);
 	list_remove(&c->link);
 	mem_free(c);
 }
@@ -116,12 +116,20 @@ static void lose(struct supervisor *s)
 	}
 }
 
+static struct child *find(const struct supervisor *s, uint64_t id)
+{
+	LIST_EACH(c, &s->running, struct child, link)
+		if (c->id == id)
+			return c;
+	return NULL;
+}
+
 /* False: the packet is not of this wire. */
 static bool take(struct supervisor *s, const struct wire_head *m, size_t len)
 {
 	if (len != sizeof(*m) || (m->kind != WIRE_STARTED && m->kind != WIRE_EXITED))
 		return false;
-	struct child *c = table_get(&s->table, m->id);
+	struct child *c = find(s, m->id);
 	if (!c)
 		return true;
 	enum child_event_kind kind = m->pid ? CHILD_STARTED : CHILD_FAILED;
@@ -142,7 +150,7 @@ static bool flush(struct supervisor *s)
 {
 	while (!list_is_empty(&s->outgoing)) {
 		struct outgoing *o = LIST_FIRST(&s->outgoing, struct outgoing, link);
-		if (!wire_send(s->io.fd, o->packet, o->len, o->fd))
+		if (!packet_send(s->io.fd, o->packet, o->len, o->fd))
 			return errno == EAGAIN;
 		drop_outgoing(o);
 	}
@@ -160,7 +168,7 @@ static void on_socket(void *owner, unsigned what)
 	for (;;) {
 		struct wire_head m;
 		int fd;
-		ssize_t n = wire_receive(s->io.fd, &m, sizeof(m), &fd);
+		ssize_t n = packet_receive(s->io.fd, &m, sizeof(m), &fd);
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (fd >= 0)
@@ -228,7 +236,7 @@ static int launch(struct supervisor *s)
 /* An errno; the descriptor is taken over. */
 static int speak(struct supervisor *s, const void *packet, size_t len, int fd)
 {
-	bool sent = list_is_empty(&s->outgoing) && wire_send(s->io.fd, packet, len, fd);
+	bool sent = list_is_empty(&s->outgoing) && packet_send(s->io.fd, packet, len, fd);
 	int error = sent ? 0 : list_is_empty(&s->outgoing) ? errno : EAGAIN;
 	if (error == EAGAIN) {
 		struct outgoing *o = mem_alloc(sizeof(*o) + len);
@@ -247,7 +255,7 @@ static int speak(struct supervisor *s, const void *packet, size_t len, int fd)
 	return error;
 }
 
-static struct child *new_child(struct supervisor *s, child_fn *fn, void *owner)
+static struct child *new_child(struct supervisor *s, uint64_t id, child_fn *fn, void *owner)
 {
 	struct child *c = mem_zalloc(sizeof(*c));
 	if (!c)
@@ -256,21 +264,19 @@ static struct child *new_child(struct supervisor *s, child_fn *fn, void *owner)
 	c->supervisor = s;
 	c->fn = fn;
 	c->owner = owner;
-	c->id = table_add(&s->table, c);
-	if (c->id)
-		return c;
-	mem_free(c);
-	return NULL;
+	c->id = id;
+	return c;
 }
 
 struct child *supervisor_start(struct supervisor *s, const struct child_spec *spec, int output,
 			       child_fn *fn, void *owner)
 {
-	struct child *c = new_child(s, fn, owner);
+	struct child *c = new_child(s, s->last_id + 1, fn, owner);
 	if (!c) {
 		close(output);
 		return NULL;
 	}
+	s->last_id++;
 	list_push_back(&s->running, &c->link);
 	struct child_event failed = {.kind = CHILD_FAILED, .step = CHILD_STEP_SUPERVISOR};
 	if (!s->pid)
@@ -321,7 +327,6 @@ struct supervisor *supervisor_new(struct loop *loop)
 		return NULL;
 	s->loop = loop;
 	s->io.fd = -1;
-	table_init(&s->table);
 	list_init(&s->running);
 	list_init(&s->ending);
 	list_init(&s->outgoing);
@@ -341,6 +346,68 @@ void supervisor_free(struct supervisor *s)
 	if (s->pid)
 		waitpid(s->pid, NULL, WNOHANG);
 	task_cancel(&s->task);
-	table_release(&s->table);
 	mem_free(s);
+}
+
+/* --- handing over ---------------------------------------------------------------------------- */
+
+uint64_t supervisor_child_id(const struct child *c)
+{
+	return c ? c->id : 0;
+}
+
+pid_t supervisor_child_pid(const struct child *c)
+{
+	return c ? c->pid : 0;
+}
+
+bool supervisor_pause(struct supervisor *s, struct supervisor_state *state)
+{
+	*state = (struct supervisor_state){
+		.fd = s->pid ? s->io.fd : -1, .pid = s->pid, .last_id = s->last_id};
+	if (!list_is_empty(&s->outgoing) || !list_is_empty(&s->ending))
+		return false;
+	s->is_paused = true;
+	if (s->pid)
+		io_watch(&s->io, 0);
+	return true;
+}
+
+void supervisor_go_on(struct supervisor *s)
+{
+	s->is_paused = false;
+	if (s->pid)
+		io_watch(&s->io, IO_READ);
+}
+
+bool supervisor_is_paused(const struct supervisor *s)
+{
+	return s->is_paused;
+}
+
+void supervisor_let_go(struct supervisor *s)
+{
+	close_socket(s);
+	s->pid = 0;
+}
+
+bool supervisor_adopt(struct supervisor *s, const struct supervisor_state *state)
+{
+	s->last_id = state->last_id;
+	if (!io_open_level(&s->io, s->loop, state->fd, IO_READ, on_socket, s))
+		return false;
+	s->pid = state->pid;
+	return true;
+}
+
+struct child *supervisor_adopt_child(struct supervisor *s, uint64_t id, pid_t pid, child_fn *fn,
+				     void *owner)
+{
+	bool is_sane = s->pid && id && id <= s->last_id && !find(s, id);
+	struct child *c = is_sane ? new_child(s, id, fn, owner) : NULL;
+	if (!c)
+		return NULL;
+	c->pid = pid;
+	list_push_back(&s->running, &c->link);
+	return c;
 }

@@ -78,6 +78,31 @@ void supervisor_stop(struct child *, int64_t grace_us);
 /* Stops it without anybody hearing of it. The child is dead to the caller. */
 void supervisor_abandon(struct child *, int64_t grace_us);
 
+/* --- handing over: another slotgate goes on with the same supervisor process and its children --- */
+
+struct supervisor_state {
+	int fd; /* of the socket to it; -1: none runs */
+	pid_t pid;
+	uint64_t last_id; /* that a child was given */
+};
+
+uint64_t supervisor_child_id(const struct child *);
+pid_t supervisor_child_pid(const struct child *);
+
+/* Stops listening to it until supervisor_go_on: what it says is for whoever reads then. False: it has
+ * still to be told something. The descriptor stays the supervisor's. */
+bool supervisor_pause(struct supervisor *, struct supervisor_state *);
+void supervisor_go_on(struct supervisor *);
+bool supervisor_is_paused(const struct supervisor *); /* start nothing now */
+
+/* It is another's: its socket is closed here, and its children are no more than memory. */
+void supervisor_let_go(struct supervisor *);
+
+/* On the other side: takes the descriptor over, also if it fails (no memory). */
+bool supervisor_adopt(struct supervisor *, const struct supervisor_state *);
+struct child *supervisor_adopt_child(struct supervisor *, uint64_t id, pid_t, child_fn *,
+				     void *owner);
+
 /* 0: none runs. */
 pid_t supervisor_pid(const struct supervisor *);
 

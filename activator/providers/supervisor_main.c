@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include "activator/providers/keeper.h"
 #include "activator/providers/supervisor_wire.h"
 #include "base/clock.h"
+#include "base/packet.h"
 
 enum { PODS_MAX = 1024 };
 
@@ -74,7 +76,7 @@ static bool tell(const struct held_pod *p, enum stage stage)
 		.error = stage == FAILED ? p->news.error : 0,
 		.status = p->news.status,
 	};
-	return wire_send(held.socket, &m, sizeof(m), -1) || errno != EAGAIN;
+	return packet_send(held.socket, &m, sizeof(m), -1) || errno != EAGAIN;
 }
 
 /* True: slotgate knows all; a pod that is no more is forgotten then. */
@@ -200,7 +202,7 @@ static void receive(void)
 {
 	for (;;) {
 		int fd;
-		ssize_t n = wire_receive(held.socket, held.packet, sizeof(held.packet), &fd);
+		ssize_t n = packet_receive(held.socket, held.packet, sizeof(held.packet), &fd);
 		if (n < 0 && errno == EBADMSG)
 			continue;
 		if (n <= 0) {
@@ -302,6 +304,7 @@ static void set_up(int fd)
 	keeper_close_all_but(fd, fd);
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	held.socket = fd;
+	unsetenv("NOTIFY_SOCKET"); /* no pod speaks for slotgate */
 }
 
 int supervisor_main(int fd)

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* --- START ---------------------------------------------------------------------------------- */
 
@@ -65,61 +63,4 @@ bool wire_unpack_start(struct wire_start *start, char *packet, size_t len)
 		  take_texts(directory, head.has_directory, &at, end) && at == end;
 	start->directory = directory[0];
 	return ok;
-}
-
-/* --- packets -------------------------------------------------------------------------------- */
-
-union control {
-	struct cmsghdr header; /* for its alignment */
-	char bytes[CMSG_SPACE(sizeof(int))];
-};
-
-bool wire_send(int socket, const void *packet, size_t len, int fd)
-{
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)packet, .iov_len = len};
-	union control control = {0};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-	if (fd >= 0) {
-		m.msg_control = &control;
-		m.msg_controllen = sizeof(control);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	ssize_t n;
-	do
-		n = sendmsg(socket, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n >= 0;
-}
-
-ssize_t wire_receive(int socket, void *packet, size_t capacity, int *fd)
-{
-	struct iovec iov = {.iov_base = packet, .iov_len = capacity};
-	union control control = {0};
-	struct msghdr m = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	ssize_t n;
-	do
-		n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	*fd = -1;
-	const struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(*fd)))
-		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
-	if (n > 0 && m.msg_flags & MSG_TRUNC) {
-		if (*fd >= 0)
-			close(*fd);
-		*fd = -1;
-		errno = EBADMSG;
-		return -1;
-	}
-	return n;
 }

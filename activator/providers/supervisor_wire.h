@@ -46,11 +46,4 @@ int wire_pack_start(struct str *packet, uint64_t id, const struct child_spec *);
 /* False: the packet is not one. */
 bool wire_unpack_start(struct wire_start *, char *packet, size_t len);
 
-/* Sends one packet, with a descriptor unless that is -1. False: errno. Never blocks. */
-bool wire_send(int socket, const void *packet, size_t len, int fd);
-
-/* Receives one, with its descriptor or -1 (none came, or there was no room for it). 0: the other
- * end is gone; -1: errno, EBADMSG for a packet that is too long. Never blocks. */
-ssize_t wire_receive(int socket, void *packet, size_t capacity, int *fd);
-
 #endif

@@ -47,23 +47,45 @@ def limits(descriptors=None, file_size=None):
 
 
 class Gateway:
-    def __init__(self, directory, settings, in_child=None):
+    def __init__(self, directory, settings, in_child=None, environment=None, descriptors=(),
+                 wrapper=()):
         self.directory = Path(directory)
         self.config_path = self.directory / "slotgate.json"
         self.log_path = self.directory / "slotgate.log"
         self.access_path = self.directory / "access.log"
         self.write_config({"spoolDirectory": str(directory), **settings})
-        env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:exitcode=99",
-               "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
-        with open(self.log_path, "wb") as log, open(self.access_path, "wb") as access:
-            self.process = subprocess.Popen(
-                [binary("slotgate"), "serve", "-c", str(self.config_path)], env=env,
-                stdin=subprocess.DEVNULL, stdout=access, stderr=log, preexec_fn=in_child)
+        self.environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:exitcode=99",
+                            "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+                            **(environment or {})}
+        self.elders = []  # processes that have handed over
+        self.process = self.start(in_child=in_child, pass_fds=descriptors, wrapper=wrapper)
         self.told_to_stop = self.was_killed = False
         self.clients = []
         self.admin_tls, self.admin_headers = None, {}  # how the admin is asked
         self.addresses, self.admin_address = self._find_ports(len(settings["listeners"]))
         self.address = self.addresses[0]
+
+    def start(self, *flags, in_child=None, pass_fds=(), wrapper=()):
+        command = [*wrapper, binary("slotgate"), "serve", "-c", str(self.config_path), *flags]
+        with open(self.log_path, "ab") as log, open(self.access_path, "ab") as access:
+            return subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL,
+                                    stdout=access, stderr=log, preexec_fn=in_child,
+                                    pass_fds=pass_fds)
+
+    def upgrade(self):
+        """Another process takes over; the old one is left to its clients, as the last elder."""
+        done = "has handed over to this one"
+        before = self.log().count(done)
+        new = self.start("--take-over")
+
+        def look():
+            assert new.poll() is None, f"the new process has ended:\n{self.log()[-6000:]}"
+            return self.log().count(done) > before
+
+        wait_until(look, lambda: f"it takes over:\n{self.log()[-6000:]}")
+        self.elders.append(self.process)
+        self.process = new
+        return self.elders[-1]
 
     def _find_ports(self, count):
         def look():
@@ -233,6 +255,13 @@ class Gateway:
         """For the fixture: SIGTERM, then what must be true of every run."""
         for client in self.clients:
             client.leave()
+        for elder in self.elders:
+            try:
+                code = elder.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                elder.kill()
+                raise AssertionError(f"an old process hangs:\n{self.log()[-3000:]}")
+            assert code in (0, -signal.SIGKILL), f"an old process: exit code {code}\n{self.report()}"
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             if not self.told_to_stop:

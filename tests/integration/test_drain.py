@@ -5,7 +5,9 @@ import pytest
 
 from harness.demo import GENERATE, PROMPT
 from harness.wait import wait_until
-from harness.websocket import TEXT, WebSocket
+from harness.websocket import CLOSE, TEXT, WebSocket
+
+GOING_AWAY = b"\x03\xe9"
 
 
 def test_all_who_are_in_are_answered(gateway, pod):
@@ -155,8 +157,63 @@ def test_a_websocket_is_closed_at_the_drains_end(gateway, demo_pod):
     socket.send("before")
     assert socket.read() == (TEXT, b"before")
     front.terminate()
+    assert socket.read() == (CLOSE, GOING_AWAY)
     assert front.wait() == 0
     assert socket.client.is_closed_by_peer()
+
+
+def test_both_ends_of_a_websocket_are_told(gateway, pod):
+    front = gateway(pod, top={"drainTimeout": "30s", "drainTunnels": "0s"})
+    tunnel, job = open_tunnel(front, pod)
+    job.send(b"\x81\x05hel")  # a frame under way: nothing may come into it
+    tunnel.client.send(b"\x81\x85\0\0\0\0he")
+    assert tunnel.client.read_exactly(5) == b"\x81\x05hel"
+    assert receive(job, 8) == b"\x81\x85\0\0\0\0he"
+    front.terminate()
+    wait_until(lambda: front.admin("/readyz")[0] == 503, "it drains")
+    job.send(b"lo\x81\x04late")
+    assert tunnel.client.read_exactly(2) == b"lo"
+    assert tunnel.read() == (CLOSE, GOING_AWAY), "at the frame's end, and nothing behind it"
+    tunnel.client.send(b"llo\x81\x84\0\0\0\0late")
+    assert receive(job, 3 + 8) == b"llo\x88\x82\0\0\0\0" + GOING_AWAY
+    assert front.process.poll() is None, "both are waited for"
+    tunnel.send(GOING_AWAY, CLOSE)
+    job.send(b"\x88\x02" + GOING_AWAY)
+    assert tunnel.client.is_closed_by_peer()
+    job.release(close=True)
+    assert front.wait() == 0
+
+
+def test_who_does_not_answer_is_not_waited_for_long(gateway, pod):
+    front = gateway(pod, top={"drainTimeout": "30s", "drainTunnels": "0s"})
+    tunnel, job = open_tunnel(front, pod)
+    front.terminate()
+    assert tunnel.read() == (CLOSE, GOING_AWAY)
+    assert front.wait() == 0
+    job.release(close=True)
+
+
+def open_tunnel(front, pod):
+    client = front.client()
+    key = "dGhlIHNhbXBsZSBub25jZQ=="
+    client.get("/aside/ws", [("Connection", "Upgrade"), ("Upgrade", "websocket"),
+                             ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", key)])
+    job = pod.next()
+    job.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+             b"Connection: Upgrade\r\n\r\n")
+    assert client.read_head().status == 101
+    tunnel = WebSocket.__new__(WebSocket)
+    tunnel.client = client
+    return tunnel, job
+
+
+def receive(job, n):
+    data = b""
+    while len(data) < n:
+        more = job.connection.recv(n - len(data))
+        assert more, data
+        data += more
+    return data
 
 
 def test_a_load_on_demo_pods_is_finished(gateway, demo_pod):

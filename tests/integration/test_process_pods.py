@@ -38,6 +38,10 @@ def statuses(clients):
     return [client.read_response().status for client in clients]
 
 
+def upgradable(tmp_path, **more):
+    return {"upgradeSocket": str(tmp_path / "upgrade"), "drainTimeout": "30s", **more}
+
+
 def live_pids(fleet):
     return [audit["pid"] for audit in fleet.audits() if is_alive(audit["pid"])]
 
@@ -286,3 +290,70 @@ def test_pods_do_not_inherit_the_gateways_descriptors(fleet):
             for fd in os.listdir(f"/proc/{front.process.pid}/fd")]
     shared = [name for name in set(sockets) & set(mine) if name.startswith("socket:")]
     assert not shared
+
+
+# --- upgrades: the pods go on, whoever they belong to ---
+
+def test_an_upgrade_keeps_the_pods(fleet, tmp_path):
+    front = fleet("--service-time", "200ms", autoscaling={"maxScale": 3, "stableWindow": "60s"},
+                  top=upgradable(tmp_path))
+    clients = generate(front, 6)
+    front.wait_for(ready=3, working=3)
+    pids = sorted(live_pids(fleet))
+    for _ in range(3):
+        front.upgrade()
+    assert len(front.pods()) == 3
+    assert statuses(clients) == [200] * 6
+    assert statuses(generate(front, 3)) == [200] * 3
+    assert sorted(live_pids(fleet)) == pids
+    for old in front.elders:
+        assert old.wait() == 0
+    assert sorted(live_pids(fleet)) == pids
+    front.terminate()
+    assert front.wait() == 0
+    wait_until(lambda: not live_pids(fleet), "their gateway has stopped them")
+
+
+def test_a_pod_that_starts_goes_on_starting(fleet, tmp_path):
+    front = fleet("--service-time", "10ms", "--cold-start", "500ms", top=upgradable(tmp_path))
+    client, = generate(front)
+    front.wait_for(starting=1)
+    front.upgrade()
+    front.wait_for(starting=1, waiting=1)
+    assert client.read_response().status == 200
+    assert len(fleet.audits()) == 1
+
+
+def test_a_pod_that_dies_after_an_upgrade_is_missed(fleet, tmp_path):
+    front = fleet("--service-time", "10ms", top=upgradable(tmp_path),
+                  autoscaling={"minScale": 1, "initialScale": 1})
+    front.wait_for(ready=1)
+    front.upgrade()
+    before = live_pids(fleet)
+    os.kill(before[0], 9)
+    wait_until(lambda: len(set(live_pids(fleet)) - set(before)) == 1, "another takes its place")
+    assert statuses(generate(front)) == [200]
+
+
+def test_a_service_that_an_upgrade_removes_ends_after_its_jobs(fleet, tmp_path, pod):
+    front = fleet("--service-time", "400ms", top=upgradable(tmp_path))
+    client, = generate(front)
+    front.wait_for(working=1)
+    pids = live_pids(fleet)
+    front.write_config({**front.settings, "services": [service(pod, name="other")]})
+    front.upgrade()
+    assert live_pids(fleet) == pids
+    assert client.read_response().status == 200
+    wait_until(lambda: not live_pids(fleet), "its pods are stopped")
+    front.wait_for(ready=1)
+
+
+def test_the_pods_do_not_outlive_the_new_gateway_killed(fleet, tmp_path):
+    front = fleet("--service-time", "10ms", top=upgradable(tmp_path),
+                  autoscaling={"minScale": 1, "initialScale": 1})
+    front.wait_for(ready=1)
+    old = front.upgrade()
+    assert old.wait() == 0
+    assert len(live_pids(fleet)) == 1
+    front.kill()
+    wait_until(lambda: not live_pids(fleet), "they end with it")

@@ -522,6 +522,12 @@ static void on_close(struct model *m)
 	service_close(m->service, m->now_us);
 }
 
+static void on_upgrade(struct model *m)
+{
+	model_note(m, "upgrade", 0, 0);
+	model_hand_over(m);
+}
+
 static const struct {
 	void (*happens)(struct model *);
 	int weight;
@@ -532,6 +538,7 @@ static const struct {
 	{on_pod_come, 30},    {on_pod_absent, 8},   {on_pod_gone, 8}, {on_process, 12},
 	{on_foreign_end, 10}, {on_answer, 120},	    {on_release, 2},  {on_scaling, 3},
 	{on_reload, 3},	      {on_time, 100},	    {on_close, 1},    {on_tenants, 6},
+	{on_upgrade, 3},
 };
 
 void model_step(struct model *m)

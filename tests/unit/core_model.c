@@ -160,6 +160,8 @@ static void on_pod_freed(void *arg, struct pod *p)
 {
 	struct model *m = arg;
 	struct machine *it = machine_of(m, p);
+	if (m->is_deaf)
+		return;
 	m->open_pods -= is_open(it->state);
 	it->state = POD_STATES;
 	it->pod = 0;
@@ -191,8 +193,10 @@ static void allow(struct model *m, int tenant)
 static void on_slot_freed(void *arg, const struct slot *slot, int64_t now_us)
 {
 	struct model *m = arg;
-	struct work *w = work_of(m, slot->owner);
 	(void)now_us;
+	if (m->is_deaf)
+		return;
+	struct work *w = work_of(m, slot->owner);
 	MODEL_CHECK(m, w->phase == HELD && w->has_slot && w->grant == slot->id, slot->id, w->grant);
 	if (w->ticket.kind == TICKET_PASS)
 		w->runs = false;
@@ -492,7 +496,12 @@ void model_start(struct model *m, const struct service_config *config, bool scal
 		ticket_init(&m->works[i].ticket, TICKET_SLOT);
 		m->works[i].machine = NOBODY;
 	}
-	m->service = service_new(config, scalable, &observer, m, m->now_us);
+	model_renew(m);
+}
+
+void model_renew(struct model *m)
+{
+	m->service = service_new(m->config, m->scalable, &observer, m, m->now_us);
 	assert_non_null(m->service);
 	m->tenants[0].allowed = INT64_MAX;
 	for (int i = 1; i < TENANTS; i++) {

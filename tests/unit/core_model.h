@@ -103,6 +103,7 @@ struct model {
 	struct service_config configs[2]; /* the one in force and the one before */
 	struct service_config *config;
 	bool scalable, closed;
+	bool is_deaf; /* to a ledger that has been handed over */
 	int64_t now_us;
 	uint64_t random;
 	uint64_t seed;
@@ -139,6 +140,7 @@ void model_fail(struct model *, const char *what, int64_t a, int64_t b) __attrib
 
 void model_start(struct model *, const struct service_config *, bool scalable, uint64_t seed);
 void model_drain(struct model *);  /* carries out every decision */
+void model_renew(struct model *);  /* another ledger, with nothing in it */
 void model_finish(struct model *); /* lets all end, and sees that nothing is left */
 
 int64_t model_jobs(const struct model *, int machine, bool really); /* with slots, or running */
@@ -171,6 +173,9 @@ void check_refusal(struct model *, const struct work *);
 void check_removal(struct model *, const struct machine *);
 void check_truth(struct model *, int machine);
 void check_all(struct model *);
+
+/* core_handover.c */
+void model_hand_over(struct model *);
 
 /* core_event.c */
 void model_step(struct model *);
