@@ -55,7 +55,7 @@ UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT_HELP := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 UNIT       = $(UNIT_SRC:%.c=$(BUILD)/%)
 FUZZ_SRC  := $(filter-out %_main.c,$(wildcard tests/fuzz/*.c))
-FUZZERS   := request response config core
+FUZZERS   := request response http2 config core
 CODE      := $(wildcard base/*.[ch] config/*.[ch] metrics/*.[ch] activator/*.[ch] \
              activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] tests/*/*.[ch])
 

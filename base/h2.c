@@ -9,12 +9,16 @@
 
 enum {
 	CONNECTION_WINDOW_BYTES = 16 << 20,
-	NV_MAX = 256,
+	FRAME_BYTES = 16 << 10, /* the most that a frame carries, as nothing else is agreed */
+	ANSWER_HEAD_MAX_BYTES = 2 << 20,
+	HEAD_KEPT_BYTES = 4 << 10, /* of the memory for heads, between one and the next */
 	/* A client may cancel what it asked for, but not as fast as it can ask (CVE-2023-44487). */
 	RESETS_AT_ONCE = 500,
 	RESETS_PER_S = 50,
-	CONTINUATIONS_MAX = 8, /* of a head; CVE-2024-28182 */
+	FAULTS_MAX = 100,      /* streams that it made us reset (CVE-2025-8671) */
+	CONTINUATIONS_MAX = 8, /* of a head, beyond what it needs (CVE-2024-28182) */
 	ACKS_MAX = 256,	       /* PINGs and SETTINGS that wait to be answered */
+	QUEUED_MAX = 4000,     /* frames that wait to be sent, other than a body's */
 	SETTINGS_MAX = 16,     /* entries in one frame */
 	/* Bytes that carry no message, beyond one for each seven that do: then it is a flood. */
 	IDLE_BYTES_MAX = 1 << 20,
@@ -24,13 +28,17 @@ enum {
 struct h2_stream {
 	struct list link;
 	int32_t id;
-	void *owner; /* NULL: its head has not come */
-	struct str text;
-	struct h2_header *headers;
-	size_t *lengths; /* while text grows: name, value, name, ... */
-	size_t count;
+	void *owner; /* NULL: its head has not come, or its owner hears of it no more */
+	bool is_bad;
+};
+
+/* The one head that is coming: no other frame may come between its pieces. */
+struct head {
+	struct h2_stream *stream;  /* NULL: none is coming, or it ends a body and is dropped */
+	struct str text;	   /* name, value, name, ... */
+	struct h2_header *headers; /* their lengths; where they are is known in the end */
+	size_t count, capacity;
 	enum h2_head_fault fault;
-	bool is_bad, is_sent;
 };
 
 struct h2 {
@@ -39,9 +47,11 @@ struct h2 {
 	const struct h2_handler *handler;
 	void *owner;
 	struct list streams;
-	struct h2_stream *in_head; /* whose head is coming */
-	bool is_trailer;	   /* the head that is coming ends a body: it is dropped */
+	struct head head;
 	uint64_t received_bytes, payload_bytes;
+	int faults;
+	bool is_winding_down, has_gone_away;
+	const char *fault;
 };
 
 static void *alloc(size_t size, void *unused)
@@ -68,52 +78,76 @@ static void release(void *p, void *unused)
 	mem_free(p);
 }
 
-/* --- heads ----------------------------------------------------------------------------------- */
-
-static void release_head(struct h2_stream *s)
+/* Notes what leaves the session unusable. */
+static void note(struct h2 *h, int error)
 {
-	str_release(&s->text);
-	mem_free(s->headers);
-	mem_free(s->lengths);
-	s->headers = NULL;
-	s->lengths = NULL;
-	s->count = 0;
+	if (!h->fault && nghttp2_is_fatal(error))
+		h->fault = nghttp2_strerror(error);
 }
 
-static void fail_head(struct h2_stream *s, enum h2_head_fault fault)
+static struct h2_stream *stream_by_id(struct h2 *h, int32_t id)
 {
-	s->fault = fault;
-	release_head(s);
+	return nghttp2_session_get_stream_user_data(h->session, id);
+}
+
+/* --- heads ----------------------------------------------------------------------------------- */
+
+static void clear_head(struct head *head)
+{
+	if (head->text.capacity > HEAD_KEPT_BYTES) {
+		str_release(&head->text);
+		mem_free(head->headers);
+		*head = (struct head){0};
+	}
+	str_clear(&head->text);
+	head->stream = NULL;
+	head->count = 0;
+	head->fault = H2_HEAD_OK;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
 	struct h2 *h = user;
 	int32_t id = frame->hd.stream_id;
-	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
-	h->is_trailer = s != NULL;
-	if (s)
-		return 0;
-	s = mem_zalloc(sizeof(*s));
+	clear_head(&h->head);
+	if (stream_by_id(h, id))
+		return 0; /* a trailer */
+	struct h2_stream *s = mem_zalloc(sizeof(*s));
 	if (!s)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	s->id = id;
 	list_push_back(&h->streams, &s->link);
 	nghttp2_session_set_stream_user_data(session, id, s);
-	h->in_head = s;
+	h->head.stream = s;
 	return 0;
 }
 
-static bool make_room(struct h2_stream *s)
+static bool make_room(struct head *head)
 {
 	enum { FIRST = 32 };
-	if (s->count && (s->count < FIRST || s->count & (s->count - 1)))
-		return true; /* doubled when it is a power of two */
-	size_t capacity = s->count ? s->count * 2 : FIRST;
-	size_t *lengths = mem_resize(s->lengths, 2 * capacity * sizeof(*lengths));
-	if (lengths)
-		s->lengths = lengths;
-	return lengths != NULL;
+	if (head->count < head->capacity)
+		return true;
+	size_t capacity = head->capacity ? head->capacity * 2 : FIRST;
+	struct h2_header *headers = mem_resize(head->headers, capacity * sizeof(*headers));
+	if (!headers)
+		return false;
+	head->headers = headers;
+	head->capacity = capacity;
+	return true;
+}
+
+static enum h2_head_fault add_header(struct head *head, const struct h2_limits *limits,
+				     struct slice name, struct slice value)
+{
+	if (head->count == limits->headers ||
+	    head->text.len + name.len + value.len > limits->head_bytes)
+		return H2_HEAD_TOO_LARGE;
+	if (!make_room(head))
+		return H2_HEAD_NO_MEMORY;
+	str_add_slice(&head->text, name);
+	str_add_slice(&head->text, value);
+	head->headers[head->count++] = (struct h2_header){{NULL, name.len}, {NULL, value.len}};
+	return head->text.failed ? H2_HEAD_NO_MEMORY : H2_HEAD_OK;
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
@@ -122,74 +156,66 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 {
 	(void)session, (void)frame, (void)flags;
 	struct h2 *h = user;
-	struct h2_stream *s = h->in_head;
-	if (h->is_trailer || !s || s->fault)
-		return 0;
-	if (s->count == h->limits.headers ||
-	    s->text.len + name_len + value_len > h->limits.head_bytes) {
-		fail_head(s, H2_HEAD_TOO_LARGE);
-		return 0;
-	}
-	if (make_room(s)) {
-		str_add(&s->text, name, name_len);
-		str_add(&s->text, value, value_len);
-		s->lengths[2 * s->count] = name_len;
-		s->lengths[2 * s->count + 1] = value_len;
-		s->count++;
-	}
-	if (s->text.failed || !s->count)
-		fail_head(s, H2_HEAD_NO_MEMORY);
+	if (h->head.stream && !h->head.fault)
+		h->head.fault = add_header(&h->head, &h->limits,
+					   (struct slice){(const char *)name, name_len},
+					   (struct slice){(const char *)value, value_len});
 	return 0;
 }
 
-/* The text has stopped moving: the slices can be made. */
-static void resolve_head(struct h2_stream *s)
+/* The text has stopped moving: now it is known where each name and value is. */
+static void resolve_head(struct head *head)
 {
-	const char *at = s->text.at;
-	s->headers = mem_alloc((s->count ? s->count : 1) * sizeof(*s->headers));
-	if (!s->headers) {
-		fail_head(s, H2_HEAD_NO_MEMORY);
-		return;
-	}
-	for (size_t i = 0; i < s->count; i++) {
-		size_t name_len = s->lengths[2 * i], value_len = s->lengths[2 * i + 1];
-		s->headers[i].name = (struct slice){at, name_len};
-		s->headers[i].value = (struct slice){at + name_len, value_len};
-		at += name_len + value_len;
+	const char *at = head->text.at;
+	for (size_t i = 0; i < head->count; i++) {
+		struct h2_header *header = &head->headers[i];
+		header->name.at = at;
+		header->value.at = at + header->name.len;
+		at += header->name.len + header->value.len;
 	}
 }
 
-static void on_head_end(struct h2 *h, struct h2_stream *s, bool has_body)
+static void on_head_end(struct h2 *h, bool has_body)
 {
-	if (!s->fault)
-		resolve_head(s);
-	struct h2_head head = {
-		.headers = s->headers, .count = s->count, .fault = s->fault, .has_body = has_body};
-	h->in_head = NULL;
+	struct h2_stream *s = h->head.stream;
+	struct h2_head head = {.fault = h->head.fault, .has_body = has_body};
+	if (!head.fault) {
+		resolve_head(&h->head);
+		head.headers = h->head.headers;
+		head.count = h->head.count;
+	}
 	s->owner = h->handler->head(h->owner, s->id, &head);
-	release_head(s);
+	clear_head(&h->head);
 }
 
 /* --- what comes ------------------------------------------------------------------------------ */
 
+static void on_message_frame(struct h2 *h, const nghttp2_frame *frame)
+{
+	struct h2_stream *s = stream_by_id(h, frame->hd.stream_id);
+	bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+	if (!s)
+		return;
+	if (frame->hd.type == NGHTTP2_HEADERS)
+		h->payload_bytes += frame->hd.length;
+	if (h->head.stream == s)
+		on_head_end(h, !ends);
+	else if (ends && s->owner)
+		h->handler->body_end(s->owner);
+}
+
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
+	(void)session;
 	struct h2 *h = user;
-	bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-	if (!s)
-		return 0;
 	switch (frame->hd.type) {
 	case NGHTTP2_HEADERS:
-		h->payload_bytes += frame->hd.length;
-		if (!h->is_trailer)
-			on_head_end(h, s, !ends);
-		else if (ends && s->owner)
-			h->handler->body_end(s->owner);
-		break;
 	case NGHTTP2_DATA:
-		if (ends && s->owner)
-			h->handler->body_end(s->owner);
+		on_message_frame(h, frame);
+		break;
+	case NGHTTP2_PING:
+		if (h->is_winding_down && frame->hd.flags & NGHTTP2_FLAG_ACK)
+			h2_go_away(h);
 		break;
 	default:
 		break;
@@ -202,22 +228,27 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 {
 	(void)flags;
 	struct h2 *h = user;
-	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+	struct h2_stream *s = stream_by_id(h, id);
 	h->payload_bytes += len;
 	/* The connection's window is for all streams: one that is not read must not hold it. */
-	nghttp2_session_consume_connection(session, len);
+	note(h, nghttp2_session_consume_connection(session, len));
 	if (s && s->owner)
 		h->handler->body(s->owner, (const char *)bytes, len);
 	return 0;
 }
 
+/* The stream is going to be reset. */
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error,
 			    void *user)
 {
-	(void)error, (void)user;
-	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+	(void)session;
+	struct h2 *h = user;
+	struct h2_stream *s = stream_by_id(h, frame->hd.stream_id);
+	h->faults += error != NGHTTP2_ERR_REFUSED_STREAM; /* it may not know our settings yet */
 	if (s)
 		s->is_bad = true;
+	if (s && h->head.stream == s)
+		clear_head(&h->head);
 	return 0;
 }
 
@@ -231,53 +262,56 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-static void free_stream(struct h2_stream *s)
-{
-	list_remove(&s->link);
-	release_head(s);
-	mem_free(s);
-}
-
 static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
 {
+	(void)error;
 	struct h2 *h = user;
-	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+	struct h2_stream *s = stream_by_id(h, id);
 	if (!s)
 		return 0;
-	enum h2_end end = H2_END_DONE;
-	if (!s->is_sent && (error || s->is_bad))
-		end = s->is_bad ? H2_END_BAD_BODY : H2_END_CLIENT;
-	if (h->in_head == s)
-		h->in_head = NULL;
+	if (h->head.stream == s)
+		clear_head(&h->head);
 	if (s->owner)
-		h->handler->closed(s->owner, end);
+		h->handler->closed(s->owner, s->is_bad ? H2_END_BAD_BODY : H2_END_CLIENT);
 	nghttp2_session_set_stream_user_data(session, id, NULL);
-	free_stream(s);
+	list_remove(&s->link);
+	mem_free(s);
 	return 0;
 }
 
 /* --- what goes ------------------------------------------------------------------------------- */
 
+static void on_answer_sent(struct h2 *h, struct h2_stream *s)
+{
+	void *owner = s->owner;
+	s->owner = NULL;
+	h->handler->sent(owner);
+	if (!nghttp2_session_get_stream_remote_close(h->session, s->id))
+		note(h, nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, s->id,
+						  NGHTTP2_NO_ERROR));
+}
+
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
+	(void)session;
 	struct h2 *h = user;
 	bool is_message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
+	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code && !h->fault)
+		h->fault = nghttp2_http2_strerror(frame->goaway.error_code);
 	if (!is_message || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
-	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-	if (!s || !s->owner)
-		return 0;
-	s->is_sent = true;
-	h->handler->sent(s->owner);
+	struct h2_stream *s = stream_by_id(h, frame->hd.stream_id);
+	if (s && s->owner)
+		on_answer_sent(h, s);
 	return 0;
 }
 
 static ssize_t on_fill(nghttp2_session *session, int32_t id, uint8_t *bytes, size_t size,
 		       uint32_t *flags, nghttp2_data_source *source, void *user)
 {
-	(void)source;
+	(void)session, (void)source;
 	struct h2 *h = user;
-	struct h2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+	struct h2_stream *s = stream_by_id(h, id);
 	bool is_last = false;
 	size_t n = s && s->owner ? h->handler->fill(s->owner, (char *)bytes, size, &is_last) : 0;
 	h->payload_bytes += n;
@@ -306,16 +340,17 @@ static nghttp2_session_callbacks *new_callbacks(void)
 	return c;
 }
 
-static nghttp2_option *new_options(void)
+static nghttp2_option *new_options(const struct h2_limits *limits)
 {
 	nghttp2_option *o;
 	if (nghttp2_option_new(&o))
 		return NULL;
 	nghttp2_option_set_no_auto_window_update(o, 1);
-	nghttp2_option_set_no_closed_streams(o, 1);
 	nghttp2_option_set_max_outbound_ack(o, ACKS_MAX);
 	nghttp2_option_set_max_settings(o, SETTINGS_MAX);
-	nghttp2_option_set_max_continuations(o, CONTINUATIONS_MAX);
+	nghttp2_option_set_max_continuations(o,
+					     limits->head_bytes / FRAME_BYTES + CONTINUATIONS_MAX);
+	nghttp2_option_set_max_send_header_block_length(o, ANSWER_HEAD_MAX_BYTES);
 	nghttp2_option_set_stream_reset_rate_limit(o, RESETS_AT_ONCE, RESETS_PER_S);
 	return o;
 }
@@ -324,7 +359,7 @@ static bool open_session(struct h2 *h)
 {
 	nghttp2_mem mem = {NULL, alloc, release, zalloc, resize};
 	nghttp2_session_callbacks *callbacks = new_callbacks();
-	nghttp2_option *options = new_options();
+	nghttp2_option *options = new_options(&h->limits);
 	int error = NGHTTP2_ERR_NOMEM;
 	if (callbacks && options)
 		error = nghttp2_session_server_new3(&h->session, callbacks, h, options, &mem);
@@ -363,31 +398,39 @@ void h2_free(struct h2 *h)
 {
 	if (!h)
 		return;
-	LIST_EACH(s, &h->streams, struct h2_stream, link)
-		free_stream(s);
+	LIST_EACH(s, &h->streams, struct h2_stream, link) {
+		list_remove(&s->link);
+		mem_free(s);
+	}
+	str_release(&h->head.text);
+	mem_free(h->head.headers);
 	nghttp2_session_del(h->session);
 	mem_free(h);
 }
 
-static bool is_flood(const struct h2 *h)
+static const char *flood(const struct h2 *h)
 {
-	return h->received_bytes / IDLE_SHARE > h->payload_bytes + IDLE_BYTES_MAX;
+	if (h->received_bytes / IDLE_SHARE > h->payload_bytes + IDLE_BYTES_MAX)
+		return "a flood of frames that carry nothing";
+	if (h->faults > FAULTS_MAX)
+		return "too many malformed requests";
+	if (nghttp2_session_get_outbound_queue_size(h->session) > QUEUED_MAX + h->limits.streams)
+		return "too many frames to answer that are not read";
+	return NULL;
 }
 
-bool h2_feed(struct h2 *h, const char *bytes, size_t len, const char **fault)
+void h2_feed(struct h2 *h, const char *bytes, size_t len)
 {
+	if (h->fault)
+		return;
 	h->received_bytes += len;
 	ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)bytes, len);
-	if (n < 0) {
-		*fault = nghttp2_strerror((int)n);
-		return false;
-	}
-	if (is_flood(h)) {
+	if (n < 0)
+		note(h, (int)n);
+	else
+		h->fault = h->fault ? h->fault : flood(h);
+	if (n == NGHTTP2_ERR_FLOODED || (n >= 0 && h->fault))
 		nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
-		*fault = "a flood of frames that carry nothing";
-		return false;
-	}
-	return true;
 }
 
 size_t h2_output(struct h2 *h, const char **bytes)
@@ -395,10 +438,19 @@ size_t h2_output(struct h2 *h, const char **bytes)
 	const uint8_t *at = NULL;
 	ssize_t n = nghttp2_session_mem_send(h->session, &at);
 	*bytes = (const char *)at;
+	if (n < 0)
+		note(h, (int)n);
 	return n > 0 ? (size_t)n : 0;
 }
 
+const char *h2_fault(const struct h2 *h)
+{
+	return h->fault;
+}
+
 /* --- answers --------------------------------------------------------------------------------- */
+
+enum head_kind { HEAD_INTERIM, HEAD_ALONE, HEAD_WITH_BODY };
 
 static nghttp2_nv nv(struct slice name, struct slice value)
 {
@@ -406,30 +458,39 @@ static nghttp2_nv nv(struct slice name, struct slice value)
 			    NGHTTP2_NV_FLAG_NONE};
 }
 
-bool h2_respond(struct h2 *h, int32_t stream, int status, const struct h2_header *headers,
-		size_t count, bool has_body)
+/* Hands a head to nghttp2, which copies it and lowers the names' case. */
+static bool submit(struct h2 *h, int32_t stream, int status, const struct h2_header *headers,
+		   size_t count, enum head_kind kind)
 {
 	char digits[16];
+	nghttp2_data_provider body = {.read_callback = on_fill};
 	nghttp2_nv *list = mem_alloc((count + 1) * sizeof(*list));
 	if (!list)
 		return false;
 	snprintf(digits, sizeof(digits), "%03d", status);
 	list[0] = nv(SLICE(":status"), slice_of(digits));
 	for (size_t i = 0; i < count; i++)
-		list[i + 1] = nv(headers[i].name, headers[i].value); /* nghttp2 lowers the case */
-	nghttp2_data_provider body = {.read_callback = on_fill};
-	int error = nghttp2_submit_response(h->session, stream, list, count + 1,
-					    has_body ? &body : NULL);
+		list[i + 1] = nv(headers[i].name, headers[i].value);
+	int error = kind == HEAD_INTERIM
+			    ? nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, stream, NULL,
+						     list, count + 1, NULL)
+			    : nghttp2_submit_response(h->session, stream, list, count + 1,
+						      kind == HEAD_WITH_BODY ? &body : NULL);
 	mem_free(list);
+	note(h, error);
 	return !error;
 }
 
-bool h2_inform(struct h2 *h, int32_t stream, int status)
+bool h2_respond(struct h2 *h, int32_t stream, int status, const struct h2_header *headers,
+		size_t count, bool has_body)
 {
-	char digits[16];
-	snprintf(digits, sizeof(digits), "%03d", status);
-	nghttp2_nv head = nv(SLICE(":status"), slice_of(digits));
-	return !nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, stream, NULL, &head, 1, NULL);
+	return submit(h, stream, status, headers, count, has_body ? HEAD_WITH_BODY : HEAD_ALONE);
+}
+
+bool h2_inform(struct h2 *h, int32_t stream, int status, const struct h2_header *headers,
+	       size_t count)
+{
+	return submit(h, stream, status, headers, count, HEAD_INTERIM);
 }
 
 void h2_resume(struct h2 *h, int32_t stream)
@@ -439,25 +500,42 @@ void h2_resume(struct h2 *h, int32_t stream)
 
 void h2_consume(struct h2 *h, int32_t stream, size_t bytes)
 {
-	nghttp2_session_consume_stream(h->session, stream, bytes);
+	note(h, nghttp2_session_consume_stream(h->session, stream, bytes));
 }
 
-void h2_reset(struct h2 *h, int32_t stream, bool is_answered)
+void h2_reset(struct h2 *h, int32_t stream)
 {
-	nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, stream,
-				  is_answered ? NGHTTP2_NO_ERROR : NGHTTP2_INTERNAL_ERROR);
+	struct h2_stream *s = stream_by_id(h, stream);
+	if (s)
+		s->owner = NULL;
+	note(h, nghttp2_submit_rst_stream(h->session, NGHTTP2_FLAG_NONE, stream,
+					  NGHTTP2_INTERNAL_ERROR));
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+void h2_wind_down(struct h2 *h)
+{
+	if (h->is_winding_down)
+		return;
+	h->is_winding_down = true;
+	note(h, nghttp2_submit_shutdown_notice(h->session));
+	note(h, nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL));
 }
 
 void h2_go_away(struct h2 *h)
 {
-	nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
-			      nghttp2_session_get_last_proc_stream_id(h->session), NGHTTP2_NO_ERROR,
-			      NULL, 0);
+	if (h->has_gone_away)
+		return;
+	h->has_gone_away = true;
+	note(h, nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
+				      nghttp2_session_get_last_proc_stream_id(h->session),
+				      NGHTTP2_NO_ERROR, NULL, 0));
 }
 
 bool h2_is_in_head(const struct h2 *h)
 {
-	return h->in_head != NULL;
+	return h->head.stream != NULL;
 }
 
 bool h2_is_over(const struct h2 *h)

@@ -69,7 +69,7 @@ struct body_limits {
 struct exchange_ops {
 	void (*read_body)(struct exchange *, struct body_limits);
 	void (*hold_body)(struct exchange *, bool hold);
-	void (*inform)(struct exchange *, const struct answer *); /* NULL: not in this protocol */
+	void (*inform)(struct exchange *, const struct answer *);
 	void (*respond)(struct exchange *, const struct answer *);
 	void (*write)(struct exchange *, const char *bytes, size_t len);
 	void (*end)(struct exchange *);
@@ -108,8 +108,7 @@ static inline void exchange_hold_body(struct exchange *x, bool hold)
  * would take it for the real one, gets none. */
 static inline void exchange_inform(struct exchange *x, const struct answer *a)
 {
-	if (x->ops->inform)
-		x->ops->inform(x, a);
+	x->ops->inform(x, a);
 }
 
 /* The three parts of an answer, in this order; writing nothing is allowed. They never block: what

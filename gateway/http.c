@@ -164,7 +164,7 @@ static const char *broken_framing(const struct http_head *h)
 	return NULL;
 }
 
-static bool understands_expect(struct http_head *h)
+const char *http_read_expect(struct http_head *h)
 {
 	for (size_t i = 0; i < h->count; i++) {
 		struct slice list = h->headers[i].value, element;
@@ -172,11 +172,11 @@ static bool understands_expect(struct http_head *h)
 			continue;
 		while (slice_next_in_list(&list, &element)) {
 			if (!slice_is_nocase(element, "100-continue"))
-				return false;
+				return "the only expectation that can be met is \"100-continue\"";
 			h->expects_continue = true;
 		}
 	}
-	return true;
+	return NULL;
 }
 
 static const char *broken_host(const struct http_head *h)
@@ -208,10 +208,11 @@ static const char *broken_rule(struct http_parser *p)
 	if (fault || p->line.is_answer)
 		return fault;
 	fault = broken_host(h);
-	if (!fault && h->minor == 1 && !understands_expect(h)) {
+	if (fault || h->minor == 0)
+		return fault;
+	fault = http_read_expect(h);
+	if (fault)
 		p->fault_status = 417;
-		fault = "the only expectation that can be met is \"100-continue\"";
-	}
 	return fault;
 }
 

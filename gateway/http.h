@@ -42,6 +42,9 @@ struct http_head {
 /* The first header of this kind; an empty slice with a NULL `at` if there is none. */
 struct slice http_find(const struct http_head *, enum header_id);
 
+/* Whether the client waits to be told to go on; NULL, or why its expectation cannot be met. */
+const char *http_read_expect(struct http_head *);
+
 enum http_kind { HTTP_IS_REQUEST, HTTP_IS_RESPONSE };
 
 struct http_limits {

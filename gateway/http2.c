@@ -42,10 +42,10 @@ static void account(struct http2 *h)
 	budget_hold(&gateway_of(h)->memory, &h->held_bytes, (int64_t)bytes);
 }
 
-/* A number that grows while the kernel gets rid of what it was given. */
+/* What has left the kernel, too. */
 static int64_t taken_bytes(const struct http2 *h)
 {
-	return -net_unsent_bytes(h->connection->stream.io.fd);
+	return (int64_t)h->written_bytes - net_unsent_bytes(h->connection->stream.io.fd);
 }
 
 static int64_t time_allowed_us(const struct http2 *h)
@@ -53,14 +53,13 @@ static int64_t time_allowed_us(const struct http2 *h)
 	const struct limits_config *limits = &gateway_of(h)->config->limits;
 	switch (h->wait) {
 	case WAIT_REQUEST:
-		if (h->served && limits->keep_alive_us)
-			return limits->keep_alive_us;
-		return limits->header_timeout_us;
+		/* A first request has as long as a head may take. */
+		return h->served ? limits->keep_alive_us : limits->header_timeout_us;
 	case WAIT_HEAD:
 		return limits->header_timeout_us;
 	case WAIT_ROOM:
 		return limits->send_timeout_us;
-	case WAIT_NOTHING:
+	case WAIT_STREAMS:
 		break;
 	}
 	return 0;
@@ -90,6 +89,7 @@ static void *open_speaker(struct connection *c)
 	if (!h)
 		return NULL;
 	h->connection = c;
+	h->wait = WAIT_STREAMS;
 	list_init(&h->streams);
 	list_init(&h->sent);
 	h->h2 = h2_new(&limits, &http2_handler, h);
@@ -98,13 +98,13 @@ static void *open_speaker(struct connection *c)
 		return NULL;
 	}
 	wait_for(h, WAIT_REQUEST);
+	connection_defer(c); /* our settings come first */
 	account(h);
 	return h;
 }
 
 static void lose_streams(struct http2 *h, enum exchange_end why)
 {
-	h->is_closed = true;
 	LIST_EACH(s, &h->streams, struct http2_stream, link)
 		http2_stream_lose(s, why);
 	LIST_EACH(t, &h->sent, struct http2_stream, link)
@@ -114,8 +114,6 @@ static void lose_streams(struct http2 *h, enum exchange_end why)
 static void lose(void *speaker)
 {
 	struct http2 *h = speaker;
-	if (h->is_closed)
-		return;
 	lose_streams(h, END_CLIENT_LEFT);
 	connection_die(h->connection);
 }
@@ -124,10 +122,23 @@ static void lose(void *speaker)
 static void close_gently(struct http2 *h)
 {
 	lose_streams(h, END_CLIENT_LEFT);
-	connection_linger(h->connection);
+	if (h->connection->state == CONNECTION_OPEN)
+		connection_linger(h->connection);
+}
+
+static void give_up(struct http2 *h, const char *fault)
+{
+	stats_bad_request(gateway_of(h), "http2");
+	log_info("%s: ended an HTTP/2 connection: %s", h->connection->listener->address, fault);
+	close_gently(h);
 }
 
 /* --- writing --------------------------------------------------------------------------------- */
+
+static bool has_output(const struct http2 *h)
+{
+	return h->out_start < h->out.len;
+}
 
 static bool refill(struct http2 *h)
 {
@@ -135,50 +146,87 @@ static bool refill(struct http2 *h)
 	size_t n;
 	str_clear(&h->out);
 	h->out_start = 0;
-	while (h->out.len < BATCH_BYTES && (n = h2_output(h->h2, &bytes)))
+	while (h->out.len < BATCH_BYTES && !h->out.failed && (n = h2_output(h->h2, &bytes))) {
 		str_add(&h->out, bytes, n);
-	return h->out.len > 0;
+		h->made_bytes += n;
+	}
+	return has_output(h) && !h->out.failed;
 }
 
-static void deliver(struct http2 *h)
+/* What TLS still holds back is of the last write: it takes no other before that has left. */
+static void note_written(struct http2 *h, size_t n)
 {
+	bool is_held = stream_has_output(&h->connection->stream);
+	h->out_start += n;
+	h->written_bytes = h->made_bytes - (h->out.len - h->out_start) - (is_held ? n : 0);
 	LIST_EACH(s, &h->sent, struct http2_stream, link)
 		http2_stream_deliver(s);
 }
 
-/* Writes what there is. Never called by an exchange's operation: streams end in it. */
+/* Whether all is with the kernel. If not, the client reads too slowly, or is lost. */
+static bool write_all(struct http2 *h)
+{
+	struct stream *to = &h->connection->stream;
+	while (has_output(h) || refill(h)) {
+		struct iovec iov = {h->out.at + h->out_start, h->out.len - h->out_start};
+		ssize_t n = stream_write(to, &iov, 1);
+		if (n < 0 && errno != EAGAIN) {
+			lose(h);
+			return false;
+		}
+		if (n < 0)
+			break;
+		note_written(h, (size_t)n);
+	}
+	if (h->out.failed) {
+		lose(h); /* a frame is missing */
+		return false;
+	}
+	if (has_output(h) || stream_has_output(to)) {
+		wait_for(h, WAIT_ROOM);
+		return false;
+	}
+	note_written(h, 0);
+	return true;
+}
+
+static bool is_idle(const void *speaker)
+{
+	const struct http2 *h = speaker;
+	return is_empty(h) && !h2_is_in_head(h->h2);
+}
+
+static bool ends_when_empty(const struct http2 *h)
+{
+	const struct gateway *gw = gateway_of(h);
+	return gw->draining || (h->served && !gw->config->limits.keep_alive_us);
+}
+
+/* Writes what there is, and sees what comes next. Never called by an exchange's operation: streams
+ * end in it. */
 static void flush(struct http2 *h)
 {
-	while (h->out_start < h->out.len || refill(h)) {
-		struct iovec iov = {h->out.at + h->out_start, h->out.len - h->out_start};
-		if (h->out.failed) {
-			lose(h);
-			return;
-		}
-		ssize_t n = stream_write(&h->connection->stream, &iov, 1);
-		if (n < 0 && errno == EAGAIN)
-			wait_for(h, WAIT_ROOM);
-		else if (n < 0)
-			lose(h);
-		if (n < 0)
-			return;
-		h->out_start += (size_t)n;
-		if (h->wait == WAIT_ROOM)
-			wait_for(h, WAIT_NOTHING);
-	}
-	str_release(&h->out);
-	if (stream_has_output(&h->connection->stream)) {
-		wait_for(h, WAIT_ROOM);
+	bool was_empty = is_empty(h);
+	if (!write_all(h))
 		return;
+	if (is_idle(h) && ends_when_empty(h)) {
+		h2_go_away(h->h2);
+		if (!write_all(h))
+			return;
 	}
-	if (h->wait == WAIT_ROOM)
-		wait_for(h, WAIT_NOTHING);
-	deliver(h);
-	h->served |= is_empty(h);
-	if (h2_is_over(h->h2))
+	if (h2_fault(h->h2)) {
+		give_up(h, h2_fault(h->h2));
+	} else if (is_empty(h) && h2_is_over(h->h2)) {
 		close_gently(h);
-	else if (is_empty(h) && !h2_is_in_head(h->h2))
-		wait_for(h, WAIT_REQUEST);
+	} else if (h2_is_in_head(h->h2)) {
+		wait_for(h, WAIT_HEAD);
+	} else {
+		if (!was_empty)
+			wait_for(h, WAIT_STREAMS); /* so that a next wait begins now */
+		wait_for(h, is_empty(h) ? WAIT_REQUEST : WAIT_STREAMS);
+	}
+	if (is_empty(h))
+		str_release(&h->out);
 }
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -186,26 +234,14 @@ static void flush(struct http2 *h)
 static bool wants_bytes(const void *speaker)
 {
 	const struct http2 *h = speaker;
-	return !h->is_closed;
+	return !h2_fault(h->h2);
 }
 
 static void take(void *speaker, const char *bytes, size_t len)
 {
 	struct http2 *h = speaker;
-	const char *fault;
+	h2_feed(h->h2, bytes, len);
 	connection_defer(h->connection);
-	if (h2_feed(h->h2, bytes, len, &fault)) {
-		if (h2_is_in_head(h->h2))
-			wait_for(h, WAIT_HEAD);
-		else if (!is_empty(h))
-			wait_for(h, WAIT_NOTHING);
-		return;
-	}
-	stats_bad_request(gateway_of(h), "http2");
-	log_info("%s: refused an HTTP/2 connection: %s", h->connection->listener->address, fault);
-	flush(h);
-	if (!h->is_closed)
-		close_gently(h);
 }
 
 static void readable(void *speaker)
@@ -251,21 +287,17 @@ static void timed_out(void *speaker)
 	if (h->wait == WAIT_HEAD)
 		stats_bad_request(gateway_of(h), "header_timeout");
 	h2_go_away(h->h2);
-	flush(h);
-	if (!h->is_closed)
+	if (write_all(h))
 		close_gently(h);
 }
 
-static bool is_idle(const void *speaker)
-{
-	const struct http2 *h = speaker;
-	return !h->is_closed && is_empty(h) && !h2_is_in_head(h->h2);
-}
-
+/* What the client has sent already is read before the goodbye is said. */
 static void drain(void *speaker)
 {
 	struct http2 *h = speaker;
-	h2_go_away(h->h2);
+	connection_read(h->connection);
+	if (!is_empty(h))
+		h2_wind_down(h->h2);
 	connection_defer(h->connection);
 }
 

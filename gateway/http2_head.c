@@ -6,15 +6,16 @@
 #include "base/mem.h"
 #include "gateway/syntax.h"
 
-/* In the order in which the gateway reads them. */
 struct pseudo {
-	struct slice method, path, authority;
+	struct slice method, scheme, path, authority;
 };
 
 static void read_pseudo(struct pseudo *p, const struct h2_header *h)
 {
 	if (slice_is(h->name, ":method"))
 		p->method = h->value;
+	else if (slice_is(h->name, ":scheme"))
+		p->scheme = h->value;
 	else if (slice_is(h->name, ":path"))
 		p->path = h->value;
 	else if (slice_is(h->name, ":authority"))
@@ -29,7 +30,7 @@ static void add_header(struct http_head *head, struct slice name, struct slice v
 
 static void add_cookie(struct http2_head *h, struct slice value)
 {
-	if (h->cookie.len)
+	if (h->cookie.len && value.len)
 		str_add(&h->cookie, "; ", 2);
 	str_add_slice(&h->cookie, value);
 }
@@ -60,8 +61,6 @@ static const char *read_header(struct http2_head *h, const struct h2_header *in)
 			return "Content-Length is not one number of a sane size";
 		h->head.content_length = read_length(in->value);
 	}
-	if (id == HEADER_EXPECT)
-		h->head.expects_continue = slice_is_nocase(in->value, "100-continue");
 	add_header(&h->head, in->name, in->value, id);
 	return NULL;
 }
@@ -83,6 +82,23 @@ static const char *settle_host(struct http2_head *h, struct slice authority)
 	return syntax_is_host(host) ? NULL : "the host is malformed";
 }
 
+/* A path may not name a host, as HTTP/1's absolute target does (RFC 9113, 8.3.1). */
+static const char *settle_target(struct http2_head *h, const struct pseudo *p)
+{
+	bool is_connect = slice_is(p->method, "CONNECT");
+	h->head.method = p->method;
+	h->head.target = is_connect ? p->authority : p->path;
+	if (!syntax_is_token(p->method))
+		return "the method is malformed";
+	if (!is_connect && !slice_is_nocase(p->scheme, "http") &&
+	    !slice_is_nocase(p->scheme, "https"))
+		return "the scheme is neither http nor https";
+	bool is_rooted = is_connect || slice_starts(p->path, "/") ||
+			 (slice_is(p->path, "*") && slice_is(p->method, "OPTIONS"));
+	return is_rooted && syntax_is_target(h->head.target) ? NULL
+							     : "the request target is malformed";
+}
+
 static const char *read_headers(struct http2_head *h, const struct h2_head *in, struct pseudo *p)
 {
 	const char *fault = NULL;
@@ -95,32 +111,33 @@ static const char *read_headers(struct http2_head *h, const struct h2_head *in, 
 	return fault;
 }
 
-const char *http2_head_init(struct http2_head *h, const struct h2_head *in)
+enum http2_head_result http2_head_init(struct http2_head *h, const struct h2_head *in)
 {
 	struct pseudo pseudo = {0};
 	*h = (struct http2_head){.head = {.minor = 1, .content_length = -1, .keep_alive = true}};
 	str_init(&h->cookie);
-	h->headers = mem_alloc((in->count + 2) * sizeof(*h->headers));
+	h->headers = mem_alloc((in->count + 2) * sizeof(*h->headers)); /* Host, and the cookie */
 	if (!h->headers)
-		return "out of memory";
+		return HTTP2_HEAD_NO_MEMORY;
 	h->head.headers = h->headers;
 	h->head.count = 1; /* Host comes first */
-	const char *fault = read_headers(h, in, &pseudo);
-	if (fault)
-		return fault;
+	h->head.has_body = in->has_body;
+	h->fault = read_headers(h, in, &pseudo);
+	if (!h->fault)
+		h->fault = settle_target(h, &pseudo);
+	if (!h->fault)
+		h->fault = settle_host(h, pseudo.authority);
 	if (h->cookie.failed)
-		return "out of memory";
+		return HTTP2_HEAD_NO_MEMORY;
+	if (h->fault)
+		return HTTP2_HEAD_BAD;
+	h->fault = http_read_expect(&h->head);
+	if (h->fault)
+		return HTTP2_HEAD_BAD_EXPECTATION;
 	if (h->cookie.len)
 		add_header(&h->head, SLICE("cookie"), (struct slice){h->cookie.at, h->cookie.len},
 			   HEADER_COOKIE);
-	h->head.method = pseudo.method;
-	h->head.target = pseudo.path.at ? pseudo.path : pseudo.authority; /* of CONNECT */
-	h->head.has_body = in->has_body;
-	if (!syntax_is_token(h->head.method))
-		return "the method is malformed";
-	if (!syntax_is_target(h->head.target))
-		return "the request target is malformed";
-	return settle_host(h, pseudo.authority);
+	return HTTP2_HEAD_OK;
 }
 
 void http2_head_release(struct http2_head *h)

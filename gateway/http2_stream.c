@@ -8,6 +8,7 @@
 #include "gateway/http2_head.h"
 #include "gateway/http2_state.h"
 #include "gateway/reply.h"
+#include "gateway/shed.h"
 #include "gateway/stats.h"
 
 enum { PIECES = 16, HEADERS_MAX = 520 };
@@ -39,7 +40,7 @@ static int64_t now_of(const struct http2_stream *s)
 
 static bool handler_listens(const struct http2_stream *s)
 {
-	return s->has_exchange && s->progress != ANSWER_ENDED;
+	return s->progress != ANSWER_ENDED && !s->is_broken;
 }
 
 /* --- ends ------------------------------------------------------------------------------------ */
@@ -53,12 +54,10 @@ static void stream_free(struct http2_stream *s)
 	mem_free(s);
 }
 
-static void tell_left(struct http2_stream *s, enum exchange_end why)
+static void leave(struct http2_stream *s, enum exchange_end why)
 {
-	if (!s->has_exchange)
-		return;
-	s->has_exchange = false;
 	s->exchange.handler->left(&s->exchange, why);
+	stream_free(s);
 }
 
 static void break_off(struct http2_stream *s, enum exchange_end why)
@@ -71,53 +70,44 @@ static void break_off(struct http2_stream *s, enum exchange_end why)
 
 void http2_stream_end_broken(struct http2_stream *s)
 {
-	if (!s->is_broken || !s->has_exchange)
+	if (!s->is_broken)
 		return;
-	tell_left(s, s->broken_why);
-	if (s->is_sent)
-		stream_free(s);
-	else
-		h2_reset(s->speaker->h2, s->id, false); /* `closed` frees it */
+	if (!s->sent_at)
+		h2_reset(s->speaker->h2, s->id);
+	leave(s, s->broken_why);
 }
 
 void http2_stream_deliver(struct http2_stream *s)
 {
+	if (s->sent_at > s->speaker->written_bytes)
+		return;
 	if (s->progress != ANSWER_ENDED)
 		return; /* without a body, its head was its end; the handler has still to say so */
-	s->has_exchange = false;
 	s->exchange.handler->delivered(&s->exchange);
 	stream_free(s);
 }
 
 void http2_stream_lose(struct http2_stream *s, enum exchange_end why)
 {
-	tell_left(s, why);
-	stream_free(s);
+	leave(s, why);
 }
 
 static void on_closed(void *owner, enum h2_end end)
 {
-	struct http2_stream *s = owner;
-	if (s->is_sent)
-		return; /* it will be delivered */
-	tell_left(s, end == H2_END_BAD_BODY ? END_BAD_BODY : END_CLIENT_LEFT);
-	stream_free(s);
+	leave(owner, end == H2_END_BAD_BODY ? END_BAD_BODY : END_CLIENT_LEFT);
 }
 
 /* --- a request that is none ------------------------------------------------------------------ */
 
+/* Answers in the handler's stead. */
 static void reject(struct http2_stream *s, int status, const char *reason, const char *detail)
 {
 	stats_bad_request(gateway_of(s), reason);
-	if (s->progress != ANSWER_NONE) {
-		break_off(s, status == 408 ? END_BODY_TIMEOUT : END_BAD_BODY);
-		return;
-	}
-	if (!s->has_exchange)
+	if (s->exchange.handler)
+		s->exchange.handler->left(&s->exchange, END_BODY_TIMEOUT);
+	else
 		log_info("%s: refused a request: %s", s->speaker->connection->listener->address,
 			 detail);
-	tell_left(s, status == 408 ? END_BODY_TIMEOUT : END_BAD_BODY);
-	s->has_exchange = true;
 	reply_unhandled(&s->exchange,
 			&(struct problem){.status = status, .reason = reason, .detail = detail});
 }
@@ -165,7 +155,6 @@ static void begin_exchange(struct http2_stream *s, const struct http_head *head)
 	const struct listener *l = s->speaker->connection->listener;
 	s->exchange.handler = l->handler;
 	s->exchange.service = l->service;
-	s->has_exchange = true;
 	s->expects_continue = head->expects_continue && head->has_body;
 	s->exchange.handler->begin(&s->exchange, head);
 	if (handler_listens(s) && s->wants_body && s->body_has_ended)
@@ -174,15 +163,31 @@ static void begin_exchange(struct http2_stream *s, const struct http_head *head)
 
 static void read_head(struct http2_stream *s, const struct h2_head *in)
 {
+	struct gateway *gw = gateway_of(s);
 	struct http2_head h;
-	const char *fault = http2_head_init(&h, in);
-	if (fault)
-		reject(s, 400, "bad_request", fault);
-	else if (h.head.target.len > gateway_http_limits(gateway_of(s)).target_bytes)
-		reject(s, 414, "target_too_long",
-		       "the request target is longer than limits.maxTargetBytes");
-	else
-		begin_exchange(s, &h.head);
+	if (budget_is_spent(&gw->memory)) {
+		shed_count(gw, SHED_HEAD);
+		reject(s, 503, "overloaded", "the gateway's memory for clients is used up");
+		return;
+	}
+	switch (http2_head_init(&h, in)) {
+	case HTTP2_HEAD_OK:
+		if (h.head.target.len > gateway_http_limits(gw).target_bytes)
+			reject(s, 414, "target_too_long",
+			       "the request target is longer than limits.maxTargetBytes");
+		else
+			begin_exchange(s, &h.head);
+		break;
+	case HTTP2_HEAD_BAD:
+		reject(s, 400, "bad_request", h.fault);
+		break;
+	case HTTP2_HEAD_BAD_EXPECTATION:
+		reject(s, 417, "bad_expectation", h.fault);
+		break;
+	case HTTP2_HEAD_NO_MEMORY:
+		reject(s, 503, "no_memory", "out of memory");
+		break;
+	}
 	http2_head_release(&h);
 }
 
@@ -193,11 +198,12 @@ static void *on_head(void *owner, int32_t id, const struct h2_head *head)
 	struct http2_stream *s = mem_zalloc(sizeof(*s));
 	if (!s || !timer_init(&s->timer, gw->loop, on_timer, s)) {
 		mem_free(s);
-		h2_reset(h->h2, id, false);
+		h2_reset(h->h2, id);
 		return NULL;
 	}
 	list_init(&s->link);
 	list_push_back(&h->streams, &s->link);
+	h->served = true;
 	s->speaker = h;
 	s->id = id;
 	s->body_has_ended = !head->has_body;
@@ -271,12 +277,10 @@ static size_t on_fill(void *owner, char *bytes, size_t size, bool *is_last)
 static void on_sent(void *owner)
 {
 	struct http2_stream *s = owner;
-	s->is_sent = true;
+	s->sent_at = s->speaker->made_bytes;
 	timer_clear(&s->timer);
 	list_remove(&s->link);
 	list_push_back(&s->speaker->sent, &s->link);
-	if (!s->body_has_ended)
-		h2_reset(s->speaker->h2, s->id, true);
 }
 
 const struct h2_handler http2_handler = {
@@ -301,7 +305,7 @@ static void read_body(struct exchange *x, struct body_limits limits)
 	rate_floor_begin(&s->floor, limits.least_bytes, limits.window_us, moved_bytes(s),
 			 now_of(s));
 	look_again(s);
-	if (s->expects_continue && !h2_inform(s->speaker->h2, s->id, 100))
+	if (s->expects_continue && !h2_inform(s->speaker->h2, s->id, 100, NULL, 0))
 		break_off(s, END_CLIENT_LEFT);
 	go_on_later(s);
 }
@@ -311,16 +315,32 @@ static void hold_body(struct exchange *x, bool hold)
 	(void)x, (void)hold; /* only tunnels are held, and HTTP/2 has none here */
 }
 
+static size_t list_headers(const struct answer *a, struct h2_header headers[HEADERS_MAX])
+{
+	size_t n = 0;
+	for (size_t i = 0; i < a->count && n < HEADERS_MAX - 1; i++)
+		headers[n++] = (struct h2_header){a->headers[i].name, a->headers[i].value};
+	return n;
+}
+
+static void inform(struct exchange *x, const struct answer *a)
+{
+	struct http2_stream *s = stream_of(x);
+	struct h2_header headers[HEADERS_MAX];
+	size_t n = list_headers(a, headers);
+	if (!h2_inform(s->speaker->h2, s->id, a->status, headers, n))
+		break_off(s, END_CLIENT_LEFT);
+	go_on_later(s);
+}
+
 static void respond(struct exchange *x, const struct answer *a)
 {
 	struct http2_stream *s = stream_of(x);
 	struct h2_header headers[HEADERS_MAX];
 	char length[24];
-	size_t n = 0;
+	size_t n = list_headers(a, headers);
 	s->progress = ANSWER_BEGUN;
 	timer_clear(&s->timer);
-	for (size_t i = 0; i < a->count && n < HEADERS_MAX - 1; i++)
-		headers[n++] = (struct h2_header){a->headers[i].name, a->headers[i].value};
 	if (a->content_length >= 0) {
 		snprintf(length, sizeof(length), "%lld", (long long)a->content_length);
 		headers[n++] = (struct h2_header){SLICE("content-length"), slice_of(length)};
@@ -359,7 +379,7 @@ static void end(struct exchange *x)
 {
 	struct http2_stream *s = stream_of(x);
 	s->progress = ANSWER_ENDED;
-	if (!s->is_sent) {
+	if (!s->sent_at) {
 		rate_floor_begin_sending(&s->floor, &gateway_of(s)->config->limits, moved_bytes(s),
 					 now_of(s));
 		look_again(s);
@@ -376,6 +396,7 @@ static void reset(struct exchange *x)
 const struct exchange_ops http2_exchange_ops = {
 	.read_body = read_body,
 	.hold_body = hold_body,
+	.inform = inform,
 	.respond = respond,
 	.write = write_body,
 	.end = end,

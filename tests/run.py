@@ -106,9 +106,10 @@ def fuzz(seed=0):
     """Seed 0 is another each time; the deep tests take the same one, so that they tell of a change
     in the code and not of a lucky find: those are for `make fuzz`."""
     seconds = os.environ.get("FUZZ_SECONDS", "60")
-    for target in ("request", "response", "config", "core"):
+    dictionaries = {"config": "config.dict", "http2": "http2.dict"}
+    for target in ("request", "response", "http2", "config", "core"):
         corpus = ROOT / "tests" / "fuzz" / f"corpus-{target}"
-        words = ROOT / "tests" / "fuzz" / ("config.dict" if target == "config" else "http.dict")
+        words = ROOT / "tests" / "fuzz" / dictionaries.get(target, "http.dict")
         with tempfile.TemporaryDirectory() as found:
             status, output = run(
                 [ROOT / "build" / "fuzz" / f"fuzz-{target}", f"-max_total_time={seconds}",

@@ -90,7 +90,7 @@ static void check_text(const struct http_head *h)
 	FUZZ_CHECK(bytes <= FEED_HEAD_BYTES, bytes, 0);
 }
 
-void check_request_head(const struct http_head *h)
+static void check_words(const struct http_head *h)
 {
 	check_text(h);
 	check_framing(h);
@@ -102,6 +102,22 @@ void check_request_head(const struct http_head *h)
 		unsigned char c = (unsigned char)h->target.at[i];
 		FUZZ_CHECK(c > 0x20 && c != 0x7f, c, i);
 	}
+}
+
+void check_http2_head(const struct http_head *h)
+{
+	check_words(h);
+	FUZZ_CHECK(h->minor == 1 && !h->is_chunked && !h->wants_upgrade, h->minor, h->is_chunked);
+	FUZZ_CHECK(h->has_body || h->content_length <= 0, h->content_length, 0);
+	FUZZ_CHECK(!count_of(h, "connection") && count_of(h, "cookie") <= 1, 0, 0);
+	FUZZ_CHECK(h->target.at[0] == '/' || slice_is(h->target, "*") ||
+			   slice_is(h->method, "CONNECT"),
+		   h->target.len, 0);
+}
+
+void check_request_head(const struct http_head *h)
+{
+	check_words(h);
 	FUZZ_CHECK(h->has_body == (h->is_chunked || h->content_length > 0), h->has_body,
 		   h->content_length);
 	FUZZ_CHECK(!h->wants_upgrade || (count_of(h, "upgrade") && count_of(h, "connection")),

@@ -5,6 +5,7 @@
 #include "gateway/http.h"
 
 void check_request_head(const struct http_head *);
+void check_http2_head(const struct http_head *); /* in the words of HTTP/1 */
 void check_answer_head(const struct http_head *, bool answers_head);
 
 /* A name and a value that can be written on a line of their own. */

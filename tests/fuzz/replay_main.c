@@ -15,10 +15,8 @@ static const struct target {
 	const char *name;
 	int (*run)(const uint8_t *, size_t);
 } targets[] = {
-	{"request", fuzz_request},
-	{"response", fuzz_response},
-	{"config", fuzz_config},
-	{"core", fuzz_core},
+	{"request", fuzz_request}, {"response", fuzz_response}, {"http2", fuzz_http2},
+	{"config", fuzz_config},   {"core", fuzz_core},
 };
 enum { TARGETS = sizeof(targets) / sizeof(*targets) };
 

@@ -2,6 +2,7 @@
 
 wait.py       meets a condition by polling; the only place that sleeps
 client.py     a raw HTTP/1.1 connection: every byte, FIN and RST where the test wants them
+http2_client.py  the same in HTTP/2: frames, well-formed or not
 websocket.py  WebSocket frames over such a connection
 pod.py        a pod inside the test: it holds a request until told, and knows what it works on
 demo.py       the C demo pod and the uvicorn + FastAPI pod as processes

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from harness.client import Client
 from harness.demo import binary
+from harness.http2_client import Http2Client
 from harness.metrics import Metrics
 from harness.wait import PATIENCE, wait_until
 
@@ -104,6 +105,11 @@ class Gateway:
     def client(self, listener=0, **options):
         """A connection. It stays open until the test closes it, even if nobody holds it."""
         self.clients.append(Client(self.addresses[listener], **options))
+        return self.clients[-1]
+
+    def http2(self, listener=0, **options):
+        """The same in HTTP/2."""
+        self.clients.append(Http2Client(self.addresses[listener], **options))
         return self.clients[-1]
 
     def get(self, target, headers=None, **more):
