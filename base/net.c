@@ -61,20 +61,19 @@ const char *net_parse(const char *text, struct net_address *a)
 	else if (strcmp(name, "localhost") == 0)
 		name = "127.0.0.1";
 	memset(a, 0, sizeof(*a));
-	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&a->sa;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&a->sa;
-	if (inet_pton(AF_INET, name, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons((uint16_t)port);
-		a->len = sizeof(*v4);
+	if (inet_pton(AF_INET, name, &a->v4.sin_addr) == 1) {
+		a->v4.sin_family = AF_INET;
+		a->v4.sin_port = htons((uint16_t)port);
+		a->len = sizeof(a->v4);
 		return NULL;
 	}
-	if (inet_pton(AF_INET6, name, &v6->sin6_addr) == 1 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+	if (inet_pton(AF_INET6, name, &a->v6.sin6_addr) == 1 &&
+	    IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
 		return "write an IPv4 address as such, not mapped into IPv6";
-	if (inet_pton(AF_INET6, name, &v6->sin6_addr) == 1) {
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons((uint16_t)port);
-		a->len = sizeof(*v6);
+	if (inet_pton(AF_INET6, name, &a->v6.sin6_addr) == 1) {
+		a->v6.sin6_family = AF_INET6;
+		a->v6.sin6_port = htons((uint16_t)port);
+		a->len = sizeof(a->v6);
 		return NULL;
 	}
 	return "its host is not a numeric address or \"localhost\"";
@@ -82,9 +81,9 @@ const char *net_parse(const char *text, struct net_address *a)
 
 int net_port(const struct net_address *a)
 {
-	if (a->sa.ss_family == AF_INET6)
-		return ntohs(((const struct sockaddr_in6 *)(const void *)&a->sa)->sin6_port);
-	return ntohs(((const struct sockaddr_in *)(const void *)&a->sa)->sin_port);
+	if (a->sa.sa_family == AF_INET6)
+		return ntohs(a->v6.sin6_port);
+	return ntohs(a->v4.sin_port);
 }
 
 bool net_is_same(const struct net_address *a, const struct net_address *b)
@@ -94,22 +93,16 @@ bool net_is_same(const struct net_address *a, const struct net_address *b)
 
 bool net_is_any(const struct net_address *a)
 {
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&a->sa;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&a->sa;
-	if (a->sa.ss_family == AF_INET6)
-		return IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
-	return v4->sin_addr.s_addr == htonl(INADDR_ANY);
+	if (a->sa.sa_family == AF_INET6)
+		return IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr);
+	return a->v4.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
 void net_format_host(const struct net_address *a, char text[NET_TEXT_BYTES])
 {
-	const void *from =
-		a->sa.ss_family == AF_INET6
-			? (const void *)&((const struct sockaddr_in6 *)(const void *)&a->sa)
-				  ->sin6_addr
-			: (const void *)&((const struct sockaddr_in *)(const void *)&a->sa)
-				  ->sin_addr;
-	if (!inet_ntop(a->sa.ss_family, from, text, NET_TEXT_BYTES))
+	const void *from = a->sa.sa_family == AF_INET6 ? (const void *)&a->v6.sin6_addr
+						       : (const void *)&a->v4.sin_addr;
+	if (!inet_ntop(a->sa.sa_family, from, text, NET_TEXT_BYTES))
 		memcpy(text, "unknown", sizeof("unknown"));
 }
 
@@ -118,19 +111,17 @@ void net_format(const struct net_address *a, char text[NET_TEXT_BYTES])
 	char host[NET_TEXT_BYTES];
 	net_format_host(a, host);
 	host[NET_TEXT_BYTES - 12] = '\0'; /* room for brackets and port: hosts are shorter */
-	snprintf(text, NET_TEXT_BYTES, a->sa.ss_family == AF_INET6 ? "[%.48s]:%d" : "%.48s:%d",
+	snprintf(text, NET_TEXT_BYTES, a->sa.sa_family == AF_INET6 ? "[%.48s]:%d" : "%.48s:%d",
 		 host, net_port(a));
 }
 
 /* An IPv6 socket that also takes IPv4 clients shows these as ::ffff:a.b.c.d. */
 static bool as_v4(const struct net_address *a, struct in_addr *host)
 {
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&a->sa;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&a->sa;
-	if (a->sa.ss_family != AF_INET6)
-		*host = v4->sin_addr;
-	else if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-		memcpy(host, v6->sin6_addr.s6_addr + 12, sizeof(*host));
+	if (a->sa.sa_family != AF_INET6)
+		*host = a->v4.sin_addr;
+	else if (IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
+		memcpy(host, a->v6.sin6_addr.s6_addr + 12, sizeof(*host));
 	else
 		return false;
 	return true;
@@ -138,16 +129,14 @@ static bool as_v4(const struct net_address *a, struct in_addr *host)
 
 bool net_is_loopback(const struct net_address *a)
 {
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&a->sa;
 	struct in_addr v4;
 	return as_v4(a, &v4) ? ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET
-			     : IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+			     : IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
 }
 
 void net_format_client(const struct net_address *a, char text[NET_TEXT_BYTES])
 {
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&a->sa;
-	const uint8_t *n = v6->sin6_addr.s6_addr;
+	const uint8_t *n = a->v6.sin6_addr.s6_addr;
 	struct in_addr v4;
 	if (as_v4(a, &v4))
 		inet_ntop(AF_INET, &v4, text, NET_TEXT_BYTES);
@@ -174,15 +163,15 @@ static int close_with_error(int fd)
 
 int net_listen(const struct net_address *a, struct net_address *bound)
 {
-	int fd = new_socket(a->sa.ss_family);
+	int fd = new_socket(a->sa.sa_family);
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-	const struct sockaddr *sa = (const struct sockaddr *)&a->sa;
+	const struct sockaddr *sa = &a->sa;
 	if (bind(fd, sa, a->len) != 0 || listen(fd, BACKLOG) != 0)
 		return close_with_error(fd);
-	bound->len = sizeof(bound->sa);
-	if (getsockname(fd, (struct sockaddr *)&bound->sa, &bound->len) != 0)
+	bound->len = NET_ADDRESS_BYTES;
+	if (getsockname(fd, &bound->sa, &bound->len) != 0)
 		return close_with_error(fd);
 	return fd;
 }
@@ -191,27 +180,26 @@ bool net_bound(int fd, struct net_address *a)
 {
 	int listens = 0;
 	socklen_t len = sizeof(listens);
-	a->len = sizeof(a->sa);
+	a->len = NET_ADDRESS_BYTES;
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens &&
-	       getsockname(fd, (struct sockaddr *)&a->sa, &a->len) == 0 &&
-	       (a->sa.ss_family == AF_INET || a->sa.ss_family == AF_INET6);
+	       getsockname(fd, &a->sa, &a->len) == 0 &&
+	       (a->sa.sa_family == AF_INET || a->sa.sa_family == AF_INET6);
 }
 
 int net_connect(const struct net_address *a)
 {
-	int fd = new_socket(a->sa.ss_family);
+	int fd = new_socket(a->sa.sa_family);
 	if (fd < 0)
 		return -1;
-	if (connect(fd, (const struct sockaddr *)&a->sa, a->len) != 0 && errno != EINPROGRESS)
+	if (connect(fd, &a->sa, a->len) != 0 && errno != EINPROGRESS)
 		return close_with_error(fd);
 	return fd;
 }
 
 int net_accept(int listener, struct net_address *peer)
 {
-	peer->len = sizeof(peer->sa);
-	int fd = accept4(listener, (struct sockaddr *)&peer->sa, &peer->len,
-			 SOCK_NONBLOCK | SOCK_CLOEXEC);
+	peer->len = NET_ADDRESS_BYTES;
+	int fd = accept4(listener, &peer->sa, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	return fd;

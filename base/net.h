@@ -5,14 +5,19 @@
 #ifndef SLOTGATE_BASE_NET_H
 #define SLOTGATE_BASE_NET_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
-enum { NET_TEXT_BYTES = 64 };
+enum { NET_TEXT_BYTES = 64, NET_ADDRESS_BYTES = sizeof(struct sockaddr_in6) };
 
 struct net_address {
-	struct sockaddr_storage sa;
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	};
 	socklen_t len;
 };
 

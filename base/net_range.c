@@ -12,33 +12,29 @@ static const unsigned char mapped[MAPPED_BYTES] = {[10] = 0xff, [11] = 0xff};
 
 static bool to_bytes(const struct net_address *a, unsigned char bytes[NET_RANGE_BYTES])
 {
-	if (a->sa.ss_family == AF_INET) {
-		const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&a->sa;
+	if (a->sa.sa_family == AF_INET) {
 		memcpy(bytes, mapped, MAPPED_BYTES);
-		memcpy(bytes + MAPPED_BYTES, &v4->sin_addr, V4_BYTES);
+		memcpy(bytes + MAPPED_BYTES, &a->v4.sin_addr, V4_BYTES);
 		return true;
 	}
-	if (a->sa.ss_family != AF_INET6)
+	if (a->sa.sa_family != AF_INET6)
 		return false;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&a->sa;
-	memcpy(bytes, &v6->sin6_addr, NET_RANGE_BYTES);
+	memcpy(bytes, &a->v6.sin6_addr, NET_RANGE_BYTES);
 	return true;
 }
 
 static bool from_text(const char *text, struct net_address *a)
 {
-	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&a->sa;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&a->sa;
 	memset(a, 0, sizeof(*a));
-	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		a->len = sizeof(*v4);
+	if (inet_pton(AF_INET, text, &a->v4.sin_addr) == 1) {
+		a->v4.sin_family = AF_INET;
+		a->len = sizeof(a->v4);
 		return true;
 	}
-	if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1)
+	if (inet_pton(AF_INET6, text, &a->v6.sin6_addr) != 1)
 		return false;
-	v6->sin6_family = AF_INET6;
-	a->len = sizeof(*v6);
+	a->v6.sin6_family = AF_INET6;
+	a->len = sizeof(a->v6);
 	return true;
 }
 
@@ -63,7 +59,7 @@ const char *net_range_parse(const char *text, struct net_range *r)
 	host[n] = '\0';
 	if (!from_text(host, &a) || !to_bytes(&a, r->bytes))
 		return "not an address or a range such as \"10.0.0.0/8\" or \"2001:db8::/32\"";
-	int most = a.sa.ss_family == AF_INET ? V4_BYTES * 8 : NET_RANGE_BYTES * 8;
+	int most = a.sa.sa_family == AF_INET ? V4_BYTES * 8 : NET_RANGE_BYTES * 8;
 	int bits = most;
 	if (prefix) {
 		size_t digits = strspn(prefix, "0123456789");
@@ -120,5 +116,5 @@ bool net_parse_host(struct slice s, struct net_address *a)
 		return false;
 	memcpy(text, host.at, host.len);
 	text[host.len] = '\0';
-	return from_text(text, a) && (!is_bracketed || a->sa.ss_family == AF_INET6);
+	return from_text(text, a) && (!is_bracketed || a->sa.sa_family == AF_INET6);
 }

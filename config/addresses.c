@@ -5,9 +5,9 @@
 
 static bool is_listener_of_all(const struct net_address *listener, const struct net_address *a)
 {
-	bool takes_both = listener->sa.ss_family == AF_INET6; /* IPv4 too */
+	bool takes_both = listener->sa.sa_family == AF_INET6; /* IPv4 too */
 	return net_is_any(listener) && net_port(listener) == net_port(a) &&
-	       (takes_both || listener->sa.ss_family == a->sa.ss_family);
+	       (takes_both || listener->sa.sa_family == a->sa.sa_family);
 }
 
 static bool clash(const struct net_address *one, const struct net_address *other)

@@ -145,7 +145,7 @@ static void add_standard(struct str *s, const struct http_head *head, const stru
 			 const struct exchange *x, bool trusts)
 {
 	char peer[NET_TEXT_BYTES];
-	bool is_v6 = x->peer->sa.ss_family == AF_INET6;
+	bool is_v6 = x->peer->sa.sa_family == AF_INET6;
 	net_format_host(x->peer, peer);
 	begin_list(s, "Forwarded", head, HEADER_FORWARDED, trusts);
 	str_add_text(s, is_v6 ? "for=\"[" : "for=");

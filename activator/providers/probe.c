@@ -111,9 +111,8 @@ static void get(struct probe *p)
  * then reaches itself. That is no pod, and it would keep the pod from binding its port. */
 static bool is_connected_to_itself(int fd)
 {
-	struct net_address own = {.len = sizeof(own.sa)}, peer = {.len = sizeof(peer.sa)};
-	if (getsockname(fd, (struct sockaddr *)&own.sa, &own.len) != 0 ||
-	    getpeername(fd, (struct sockaddr *)&peer.sa, &peer.len) != 0 ||
+	struct net_address own = {.len = NET_ADDRESS_BYTES}, peer = {.len = NET_ADDRESS_BYTES};
+	if (getsockname(fd, &own.sa, &own.len) != 0 || getpeername(fd, &peer.sa, &peer.len) != 0 ||
 	    net_port(&own) != net_port(&peer))
 		return false;
 	char own_text[NET_TEXT_BYTES], peer_text[NET_TEXT_BYTES];

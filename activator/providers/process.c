@@ -316,8 +316,7 @@ static int free_port(int port)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && port) /* connections of a pod before it may linger there */
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-	bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&a.sa, a.len) == 0 &&
-		     getsockname(fd, (struct sockaddr *)&a.sa, &a.len) == 0;
+	bool bound = fd >= 0 && bind(fd, &a.sa, a.len) == 0 && getsockname(fd, &a.sa, &a.len) == 0;
 	int error = errno;
 	if (fd >= 0)
 		close(fd);

@@ -27,7 +27,7 @@ static struct net_address address(const char *text)
 static struct net_address mapped(uint8_t last)
 {
 	struct net_address a = address("[::1]:1");
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&a.sa;
+	struct sockaddr_in6 *v6 = &a.v6;
 	v6->sin6_addr = (struct in6_addr){
 		.s6_addr = {[10] = 0xff, [11] = 0xff, [12] = 192, [13] = 0, [14] = 2, [15] = last}};
 	return a;

@@ -152,7 +152,7 @@ static void an_unanswered_connect_is_a_no(void **state)
 	scripted_server_stop_listening(&server);
 	int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	struct sockaddr *sa = (struct sockaddr *)&server.address.sa;
+	struct sockaddr *sa = &server.address.sa;
 	assert_int_equal(bind(listener, sa, server.address.len), 0);
 	assert_int_equal(listen(listener, 0), 0);
 	int first = net_connect(&server.address), second = net_connect(&server.address);
@@ -272,7 +272,7 @@ static void a_connection_to_itself_is_refused(void **state)
 			  ready(CHECK_HTTP_GET) == ANSWER_REFUSED;
 		/* And the port is free at once for the pod, even if it is not lenient. */
 		fd = socket(AF_INET, SOCK_STREAM, 0);
-		struct sockaddr *sa = (struct sockaddr *)&server.address.sa;
+		struct sockaddr *sa = &server.address.sa;
 		ok = ok && bind(fd, sa, server.address.len) == 0 && listen(fd, 1) == 0;
 		_exit(ok ? 0 : 1);
 	}
