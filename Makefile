@@ -52,7 +52,8 @@ OBJ   = $(SRC:%.c=$(BUILD)/%.o)
 LIB   = $(filter-out $(BUILD)/gateway/main.o,$(OBJ)) $(LLHTTP_OBJ)
 POD_SRC   := $(wildcard tests/pods/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
-UNIT_HELP := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+UNIT_HELP := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)) tests/torture/failing.c \
+             tests/torture/unit.c
 UNIT       = $(UNIT_SRC:%.c=$(BUILD)/%)
 FUZZ_SRC  := $(filter-out %_main.c,$(wildcard tests/fuzz/*.c))
 FUZZERS   := request response http2 config core
@@ -94,7 +95,7 @@ $(BUILD)/llhttp/%.o: $(LLHTTP_DIR)/%.c
 
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_HELP:%.c=$(BUILD)/%.o) $(LIB)
 	@echo "  LINK $@"
-	@$(CC) $(MODE) -pthread $^ -o $@ -lcmocka $(LIBS)
+	@$(CC) $(MODE) -pthread -Wl,--wrap=_cmocka_run_group_tests $^ -o $@ -lcmocka $(LIBS)
 
 $(BUILD)/demo-pod: $(POD_SRC:%.c=$(BUILD)/%.o)
 	@echo "  LINK $@"

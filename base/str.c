@@ -64,6 +64,12 @@ void str_init(struct str *s)
 	*s = (struct str){0};
 }
 
+void str_init_must(struct str *s)
+{
+	str_init(s);
+	s->must = true;
+}
+
 void str_release(struct str *s)
 {
 	mem_free(s->at);
@@ -87,7 +93,7 @@ bool str_reserve(struct str *s, size_t more)
 	size_t capacity = s->capacity ? s->capacity : FIRST_CAPACITY;
 	while (capacity < s->len + more + 1)
 		capacity *= 2;
-	char *at = mem_resize(s->at, capacity);
+	char *at = s->must ? mem_must_resize(s->at, capacity) : mem_resize(s->at, capacity);
 	if (!at) {
 		s->failed = true;
 		return false;

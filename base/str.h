@@ -30,10 +30,11 @@ bool slice_next_in_list(struct slice *list, struct slice *element);
 struct str {
 	char *at; /* NUL-terminated once anything was added */
 	size_t len, capacity;
-	bool failed;
+	bool failed, must;
 };
 
 void str_init(struct str *);
+void str_init_must(struct str *); /* without memory the process ends: see mem_must_* */
 void str_release(struct str *);
 void str_clear(struct str *);
 bool str_reserve(struct str *, size_t more);

@@ -36,7 +36,7 @@ static void check_orders(const struct service_config *s, const struct place *at,
 		if (int_value(less, s) <= int_value(more, s) || int_value(more, s) == 0)
 			continue;
 		struct str text;
-		str_init(&text);
+		str_init_must(&text);
 		option_add_value(&text, less, s);
 		str_printf(&text, " is more than %s (", strrchr(more->path, '.') + 1);
 		option_add_value(&text, more, s);

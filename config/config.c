@@ -73,7 +73,7 @@ static void read_token(struct config *c, struct str *faults)
 {
 	const struct place *at = PLACE_KEY(NULL, "admin.bearerTokenFile");
 	struct str *token = &c->admin_token;
-	str_init(token);
+	str_init_must(token);
 	if (!c->admin_token_file)
 		return;
 	config_add_file(c, c->admin_token_file);
@@ -203,7 +203,7 @@ struct config *config_load(const char *path, struct str *faults)
 {
 	struct str text;
 	struct config *c = NULL;
-	str_init(&text);
+	str_init_must(&text);
 	uint64_t stamp = file_stamp(path); /* before it is read: no later change is missed */
 	int error = file_read(path, JSON_MAX_BYTES, &text);
 	if (error == EFBIG)

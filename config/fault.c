@@ -100,7 +100,7 @@ static size_t min3(size_t a, size_t b, size_t c)
 void fault_no_text(struct str *faults, const struct place *at, const struct json *value)
 {
 	struct str text;
-	str_init(&text);
+	str_init_must(&text);
 	fault_describe(&text, value);
 	fault_at(faults, at, "must be a text, not %s", text.at);
 	str_release(&text);

@@ -184,7 +184,7 @@ bool api_keys_parse(struct api_keys *k, const char *name, const char *text, size
 {
 	struct json_error error;
 	struct str mine;
-	str_init(&mine);
+	str_init_must(&mine);
 	size_t before = faults->len;
 	struct json *root = json_parse(text, len, &error);
 	if (!root && error.line)
@@ -220,7 +220,7 @@ bool api_keys_load(struct api_keys *k, const char *path, const char *service, st
 		str_printf(faults, "%s: must be a file\n", path);
 		return false;
 	}
-	str_init(&text);
+	str_init_must(&text);
 	int error = file_read(path, KEYS_FILE_MAX_BYTES, &text);
 	if (error == EFBIG)
 		str_printf(faults, "%s: a file of keys must not be larger than 8 MiB\n", path);

@@ -210,8 +210,8 @@ void options_add_changes(enum scope_id id, const void *old, const void *now, con
 			 struct str *lines)
 {
 	struct str before, after;
-	str_init(&before);
-	str_init(&after);
+	str_init_must(&before);
+	str_init_must(&after);
 	EACH_OPTION(o, &option_scopes[id]) {
 		if (!o->fixed || o->type >= OPTION_TRUE)
 			continue;
@@ -240,7 +240,7 @@ static void wrong(struct reader *r, const struct option *o, const struct json *v
 		  const struct place *at, const char *remedy)
 {
 	struct str text;
-	str_init(&text);
+	str_init_must(&text);
 	option_add_expected(&text, o);
 	str_add_text(&text, ", not ");
 	fault_describe(&text, value);
@@ -380,7 +380,7 @@ static void unknown_key(struct reader *r, struct slice prefix, const char *key,
 	}
 	struct str known;
 	struct slice last = SLICE("");
-	str_init(&known);
+	str_init_must(&known);
 	EACH_OPTION(o, r->scope) {
 		struct slice name = segment(o, prefix);
 		if (!name.len || (name.len == last.len && memcmp(name.at, last.at, name.len) == 0))

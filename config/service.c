@@ -160,7 +160,7 @@ static void read_readiness(struct service_config *s, const struct json *service,
 void config_service_defaults(struct service_config *s)
 {
 	struct str none;
-	str_init(&none);
+	str_init_must(&none);
 	*s = (struct service_config){.readiness.kind = CHECK_TCP_SOCKET};
 	options_set_defaults(SCOPE_SERVICE, s);
 	slots_read(s, NULL, NULL, &none);

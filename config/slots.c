@@ -59,10 +59,10 @@ static void read_default(struct slot_pattern **patterns, size_t *count, const ch
 	const char *text = option_find(SCOPE_SERVICE, key)->fallback;
 	struct json_error error;
 	struct str faults;
-	str_init(&faults);
-	struct json *list = json_parse(text, strlen(text), &error);
+	str_init_must(&faults);
+	struct json *list = mem_must(json_parse(text, strlen(text), &error));
 	read_list(patterns, count, list, false, NULL, &faults);
-	assert(list && !faults.len);
+	assert(!faults.len);
 	json_free(list);
 	str_release(&faults);
 }

@@ -28,7 +28,7 @@ static bool is_in_path(const char *name)
 	while (at && *at && !found) {
 		struct str path;
 		size_t n = strcspn(at, ":");
-		str_init(&path);
+		str_init_must(&path);
 		str_add(&path, n ? at : ".", n ? n : 1);
 		str_printf(&path, "/%s", name);
 		found = !path.failed && is_program(path.at);
@@ -68,7 +68,7 @@ static void look_for_log(const char *path, struct str *lines)
 			fault_at_text(lines, PLACE_KEY(NULL, "log.access"), path, strerror(errno));
 		return;
 	}
-	str_init(&directory);
+	str_init_must(&directory);
 	str_add(&directory, last ? path : ".", last && last > path ? (size_t)(last - path) : 1);
 	if (!directory.failed && access(directory.at, W_OK) != 0)
 		fault_at_text(lines, PLACE_KEY(NULL, "log.access"), path,

@@ -78,7 +78,7 @@ static void log_lines(enum log_level level, const char *prefix, const struct str
 static void warn_of_surroundings(const struct config *c)
 {
 	struct str lines;
-	str_init(&lines);
+	str_init_must(&lines);
 	config_warnings(c, &lines);
 	log_lines(LOG_WARN, "", &lines);
 	str_release(&lines);
@@ -161,7 +161,7 @@ static void reload(void *owner)
 	struct str lines;
 	if (gw->draining || upgrade_is_frozen(gw)) /* if it is taken back, a change is seen later */
 		return;
-	str_init(&lines);
+	str_init_must(&lines);
 	notify_reloading();
 	gw->files_seen = config_stamp_now(gw->config);
 	struct config *c = config_load(gw->config_path, &lines);
@@ -412,7 +412,7 @@ int gateway_run(const struct gateway_start *how)
 	static struct gateway gateway;
 	struct gateway *gw = &gateway;
 	struct str faults;
-	str_init(&faults);
+	str_init_must(&faults);
 	gw->config_path = how->config_path;
 	gw->program = how->program;
 	gw->config = config_load(how->config_path, &faults);

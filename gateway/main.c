@@ -53,7 +53,7 @@ static void warn_of(const struct config *c)
 static int check(const char *path)
 {
 	struct str faults;
-	str_init(&faults);
+	str_init_must(&faults);
 	struct config *c = config_load(path, &faults);
 	if (c)
 		warn_of(c);
@@ -87,7 +87,7 @@ static int help(const char *topic)
 		fputs(usage, stdout);
 		return 0;
 	}
-	str_init(&page);
+	str_init_must(&page);
 	if (strcmp(topic, "options") == 0)
 		options_write_markdown(&page);
 	else if (strcmp(topic, "metrics") == 0)

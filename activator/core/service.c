@@ -46,6 +46,8 @@ no_memory:
 
 void service_free(struct service *s)
 {
+	if (!s)
+		return;
 	assert(!heap_top(&s->lanes) && list_is_empty(&s->pass_queue));
 	pods_free(s);
 	LIST_EACH(slot, &s->forgotten, struct slot, link)

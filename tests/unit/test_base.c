@@ -407,6 +407,7 @@ static void str_grows(void **state)
 				str_add_char(&s, piece[i]);
 		}
 		assert_int_equal(s.len, len);
+		assert_false(s.failed);
 		assert_string_equal(s.at, expected);
 	}
 	str_clear(&s);
@@ -426,6 +427,7 @@ static void str_writes_numbers(void **state)
 		str_init(&s);
 		str_add_u64(&s, numbers[i]);
 		snprintf(expected, sizeof(expected), "%llu", (unsigned long long)numbers[i]);
+		assert_false(s.failed);
 		assert_string_equal(s.at, expected);
 		str_release(&s);
 	}
@@ -449,6 +451,7 @@ static void str_writes_json(void **state)
 		struct str s;
 		str_init(&s);
 		str_add_json(&s, rows[i].text.at, rows[i].text.len);
+		assert_false(s.failed);
 		assert_string_equal(s.at, rows[i].json);
 		str_release(&s);
 	}
@@ -462,6 +465,7 @@ static void str_without_memory_stays_as_it_was(void **state)
 	memset(big, 'x', sizeof(big));
 	str_init(&s);
 	str_add_text(&s, "kept");
+	assert_false(s.failed);
 	mem_fail_after(0);
 	str_add(&s, big, sizeof(big));
 	assert_true(s.failed);

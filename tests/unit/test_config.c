@@ -263,6 +263,7 @@ static void check_load(const char *path, const char *expected)
 	struct str faults;
 	str_init(&faults);
 	assert_null(config_load(path, &faults));
+	assert_false(faults.failed);
 	assert_string_equal(faults.at, expected);
 	str_release(&faults);
 }
@@ -434,6 +435,7 @@ static void test_units(void **state)
 	for (size_t i = 0; i < sizeof(durations) / sizeof(*durations); i++) {
 		str_clear(&s);
 		units_add_duration(&s, durations[i].us);
+		assert_false(s.failed);
 		assert_string_equal(s.at, durations[i].text);
 		assert_true(units_parse_duration(s.at, &us) && us == durations[i].us);
 	}
@@ -443,6 +445,7 @@ static void test_units(void **state)
 	units_add_size(&s, 0);
 	units_add_size(&s, 1536);
 	units_add_size(&s, 1048576);
+	assert_false(s.failed);
 	assert_string_equal(s.at, "015361MiB");
 	str_release(&s);
 }
@@ -453,6 +456,7 @@ static void test_markdown(void **state)
 	struct str s;
 	str_init(&s);
 	options_write_markdown(&s);
+	assert_false(s.failed);
 	assert_non_null(strstr(s.at, "\n## `services[]`: "));
 	assert_non_null(strstr(s.at,
 			       "\n| `queue.maxWait` | a duration from 1ms to 24h | `\"300s\"` | "

@@ -27,6 +27,7 @@ static void check_faults(const struct row *rows, size_t count)
 		str_clear(&expected);
 		str_printf(&expected, "%s\n", rows[i].faults);
 		struct config *c = parse(rows[i].text, &faults);
+		assert_false(expected.failed);
 		if (c || !faults.at || strcmp(faults.at, expected.at) != 0)
 			fail_msg("%s\nexpected %sbut got  %s", rows[i].text, expected.at,
 				 faults.at ? faults.at : "none\n");

@@ -410,6 +410,7 @@ static void pipelined_requests_are_taken_one_by_one(void **state)
 		http_parser_begin(p, HTTP_IS_REQUEST, limits, on_body, &o);
 		assert_false(feed(p, &o, all, all.len));
 		assert_int_equal(o.result, HTTP_END);
+		assert_false(o.head.failed);
 		assert_string_equal(o.head.at, expected[i]);
 		all = (struct slice){all.at + o.used, all.len - o.used};
 		str_release(&o.head);

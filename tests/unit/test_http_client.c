@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/http_client.h"
 #include "base/loop.h"
+#include "tests/torture/failing.h"
 #include "tests/unit/scripted_server.h"
 
 static struct loop *loop;
@@ -58,7 +59,7 @@ static struct http_client_request get(const char *path)
 	return (struct http_client_request){
 		.address = &server.address,
 		.path = path,
-		.timeout_us = 5 * US_PER_S,
+		.timeout_us = test_patience_us() / 4,
 		.max_body_bytes = 100,
 	};
 }
@@ -81,6 +82,7 @@ static void answers(void **state)
 	assert_int_equal(last.error, HTTP_CLIENT_OK);
 	assert_int_equal(last.status, 200);
 	assert_string_equal(last_body, "hello");
+	assert_false(server.request.failed);
 	assert_non_null(strstr(server.request.at, "GET /a?b=c HTTP/1.1\r\n"));
 	assert_non_null(strstr(server.request.at, "Connection: close\r\n"));
 }
@@ -96,6 +98,7 @@ static void posts(void **state)
 	r.headers = headers;
 	ask(&r);
 	assert_int_equal(last.status, 204);
+	assert_false(server.request.failed);
 	assert_non_null(strstr(server.request.at, "POST /interrupt HTTP/1.1\r\n"));
 	assert_non_null(strstr(server.request.at, "X-One: 1\r\n"));
 	assert_non_null(strstr(server.request.at, "Content-Length: 2\r\n"));
@@ -211,6 +214,7 @@ static void refuses_what_is_no_url(void **state)
 	scripted_server_answer(&server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 	ask(&r);
 	assert_int_equal(last.status, 200);
+	assert_false(server.request.failed);
 	assert_non_null(strstr(server.request.at, "GET /whole "));
 }
 

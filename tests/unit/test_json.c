@@ -15,6 +15,7 @@ static struct json *parse(const char *text, size_t len, struct json_error *error
 {
 	/* In memory of just that length, so that reading past it is seen. */
 	char *copy = mem_copy(text, len);
+	assert_non_null(copy);
 	struct json *j = json_parse(copy, len, error);
 	mem_free(copy);
 	return j;
@@ -163,6 +164,7 @@ static void test_size(void **state)
 	(void)state;
 	struct json_error error;
 	char *text = mem_alloc(JSON_MAX_BYTES + 1);
+	assert_non_null(text);
 	memset(text, ' ', JSON_MAX_BYTES + 1);
 	text[0] = '1';
 	assert_null(json_parse(text, JSON_MAX_BYTES + 1, &error));

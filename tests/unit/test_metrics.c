@@ -115,6 +115,7 @@ static void metrics_md_is_up_to_date(void **state)
 	struct str out;
 	str_init(&out);
 	catalogue_write_markdown(&out);
+	assert_false(out.failed);
 	assert_string_equal(file, out.at);
 	str_release(&out);
 }
@@ -217,6 +218,7 @@ static void what_is_not_utf8_is_replaced(void **state)
 		struct str out;
 		str_init(&out);
 		label_escape(&out, cases[i].raw);
+		assert_false(out.failed);
 		assert_string_equal(out.at, cases[i].escaped);
 		str_release(&out);
 	}
@@ -273,6 +275,7 @@ static void buckets_are_cumulative(void **state)
 		}
 		str_add_text(&want, "slotgate_cold_start_seconds_sum{service=\"s\"} 1903.264\n"
 				    "slotgate_cold_start_seconds_count{service=\"s\"} 6\n");
+		assert_false(want.failed);
 		assert_non_null(strstr(page(r, format), want.at));
 		str_release(&want);
 	}
@@ -305,6 +308,7 @@ static void openmetrics_names_families_without_total(void **state)
 		   catalogue_get(METRIC_SPOOLED_BYTES)->help,
 		   catalogue_get(METRIC_LOG_LINES_DROPPED)->help,
 		   catalogue_get(METRIC_PROCESS_CPU)->help);
+	assert_false(want.failed);
 	assert_string_equal(page(r, EXPOSITION_OPENMETRICS), want.at);
 	str_release(&want);
 	assert_on_page(r, "# TYPE slotgate_process_cpu_seconds_total counter\n");
@@ -482,6 +486,7 @@ static void slices_make_the_same_page(void **state)
 			exposition_begin(&c, r, format);
 			while (exposition_step(&c, &out, max))
 				;
+			assert_false(out.failed);
 			assert_string_equal(out.at, whole);
 			exposition_end(&c);
 			str_release(&out);
@@ -512,6 +517,7 @@ static void slices_survive_drops(void **state)
 		/* Two had been written. Of the rest, the dropped ones are not; the late one is not
 		 * either where the walk had already come to the end of the metric. */
 		static const size_t written[] = {6, 6, 5, 4, 2};
+		assert_false(out.failed);
 		assert_int_equal(lines_with(out.at, "slotgate_slots{"), written[dropped]);
 		assert_int_equal(lines_with(out.at, "# TYPE"), 1);
 		str_release(&out);

@@ -68,6 +68,7 @@ static void lines_come_as_they_are_written(void **state)
 	say("end\n");
 	awaited = "end";
 	loop_run(loop);
+	assert_false(seen.failed);
 	assert_string_equal(seen.at, "one|two|three|end|");
 }
 
@@ -77,6 +78,7 @@ static void a_progress_bar_shows_its_last_state(void **state)
 	say("  0%\r 50%\r100%\ndone\r\n 10%\r 20%\r");
 	say("\x1b[31mred\x7f\ttab \xc3\xa4\n");
 	output_finish(&output);
+	assert_false(seen.failed);
 	assert_string_equal(seen.at, "100%|done|?[31mred?\ttab \xc3\xa4|");
 }
 
@@ -98,6 +100,7 @@ static void finishing_gives_what_is_left(void **state)
 	(void)state;
 	say("a\nlast words");
 	output_finish(&output);
+	assert_false(seen.failed);
 	assert_string_equal(seen.at, "a|last words|");
 	output_finish(&output);
 	output_close(&output);
@@ -112,6 +115,7 @@ static void the_end_of_the_pipe_ends_the_line(void **state)
 	writer = -1;
 	awaited = "last words";
 	loop_run(loop);
+	assert_false(seen.failed);
 	assert_string_equal(seen.at, "last words|");
 	assert_int_equal(output.io.fd, -1);
 }

@@ -20,6 +20,7 @@ static bool matches_n(const char *method, const char *pattern, const char *path,
 	snprintf(p, sizeof(p), "%s", pattern);
 	struct slot_pattern one = {.method = m, .path = p};
 	char *copy = mem_copy(path, len);
+	assert_non_null(copy);
 	bool found = slot_pattern_match(&one, 1, SLICE("POST"), (struct slice){copy, len}) == &one;
 	mem_free(copy);
 	return found;
@@ -193,6 +194,7 @@ static struct slice repeat(const char *unit, size_t n, const char *tail)
 {
 	size_t each = strlen(unit), last = strlen(tail);
 	char *text = mem_alloc(n * each + last);
+	assert_non_null(text);
 	for (size_t i = 0; i < n; i++)
 		memcpy(text + i * each, unit, each);
 	memcpy(text + n * each, tail, last);

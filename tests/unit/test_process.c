@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "tests/torture/failing.h"
 
 enum { PODS_MAX = 8 };
 
@@ -161,6 +162,7 @@ static void start(const char *script, int pods, const char *more)
 {
 	config = parse(script, pods, more);
 	service = service_new(&config->services[0], true, &observer, NULL, loop_now_us(loop));
+	assert_non_null(service);
 	struct provider_host host = {
 		.loop = loop, .supervisor = supervisor, .service = service, .changed = changed};
 	provider = process_provider_new(&host, &config->services[0]);
@@ -181,6 +183,7 @@ static int set_up(void **state)
 	strcpy(directory + strlen(directory) - 6, "XXXXXX");
 	loop = loop_new();
 	supervisor = supervisor_new(loop);
+	assert_non_null(supervisor);
 	answer = ANSWER_YES;
 	ready_count = granted = refused = shut = 0;
 	task_init(&drain_task, drain, NULL);
@@ -222,7 +225,7 @@ static void turn_for(int64_t us)
 }
 
 #define WAIT_FOR(condition)                                                                        \
-	for (int64_t until_us = clock_now_us() + 20 * US_PER_S; !(condition);                      \
+	for (int64_t until_us = clock_now_us() + test_patience_us(); !(condition);                 \
 	     turn_for(2 * US_PER_MS))                                                              \
 	assert_true(clock_now_us() < until_us)
 

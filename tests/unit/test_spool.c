@@ -274,6 +274,7 @@ static void the_space_has_a_ceiling_over_all(void **state)
 	struct spool *other =
 		spool_new(&w->space, (struct spool_limits){64 * MIB, 64 * MIB}, on_spool, w);
 	static char filler[200 * KIB];
+	assert_non_null(other);
 	assert_int_equal(spool_write(other, filler, sizeof(filler)), SPOOL_OK);
 	assert_false(spool_is_on_disk(other));
 	assert_int_equal(write_in_pieces(w, 200 * KIB), SPOOL_OK);
@@ -431,6 +432,7 @@ static void freed_by_its_own_call(void **state)
 	struct world *w = *state;
 	w->spool =
 		spool_new(&w->space, (struct spool_limits){0, 64 * MIB}, free_inside_the_call, w);
+	assert_non_null(w->spool);
 	w->written = w->read = 0;
 	assert_int_equal(write_in_pieces(w, MIB), SPOOL_OK);
 	read_some(w, 64 * KIB);

@@ -103,6 +103,7 @@ static int set_up(void **state)
 	loop = loop_new();
 	config = parse("\"127.0.0.1:7860\", \"127.0.0.1:7861\"");
 	service = service_new(&config->services[0], false, &observer, NULL, loop_now_us(loop));
+	assert_non_null(service);
 	struct provider_host host = {.loop = loop, .service = service, .changed = changed};
 	changes = shut = 0;
 	grant = granted_pod = 0;
@@ -161,13 +162,20 @@ static const char *start_job(void)
 	return service_pod(service, granted_pod)->name;
 }
 
+static int port_of(const char *name)
+{
+	const struct net_address *a = provider_address(provider, id_of(name));
+	return a ? net_port(a) : 0;
+}
+
 static void adds_what_is_configured(void **state)
 {
 	(void)state;
 	assert_int_equal(changes, 1);
 	assert_int_equal(state_of("127.0.0.1:7860"), POD_STARTING);
+	assert_int_equal(state_of("127.0.0.1:7861"), POD_STARTING);
 	assert_false(service_pod_by_name(service, "127.0.0.1:7861")->past_is_known);
-	assert_int_equal(net_port(provider_address(provider, id_of("127.0.0.1:7861"))), 7861);
+	assert_int_equal(port_of("127.0.0.1:7861"), 7861);
 	assert_null(provider_address(provider, 99999));
 	provider_scale(provider, 7);
 	provider_remove(provider, id_of("127.0.0.1:7861"));
@@ -183,10 +191,10 @@ static void a_reload_adds_and_takes_away(void **state)
 	assert_int_equal(changes, 2);
 	assert_int_equal(state_of("127.0.0.1:7860"), POD_STATES); /* idle: forgotten at once */
 	assert_int_equal(id_of("127.0.0.1:7861"), kept);
-	assert_int_equal(net_port(provider_address(provider, id_of("127.0.0.1:7862"))), 7862);
+	assert_int_equal(port_of("127.0.0.1:7862"), 7862);
 	reload("\"127.0.0.1:7860\"");
 	reload("\"127.0.0.1:7860\", \"127.0.0.1:7861\"");
-	assert_int_equal(net_port(provider_address(provider, id_of("127.0.0.1:7861"))), 7861);
+	assert_int_equal(port_of("127.0.0.1:7861"), 7861);
 	assert_int_not_equal(id_of("127.0.0.1:7861"), kept);
 }
 

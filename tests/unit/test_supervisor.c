@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "tests/torture/failing.h"
 
 static const int64_t LONG_US = 60 * US_PER_S;
 
@@ -49,6 +50,7 @@ static int set_up(void **state)
 	(void)state;
 	loop = loop_new();
 	supervisor = supervisor_new(loop);
+	assert_non_null(supervisor);
 	return timer_init(&pulse, loop, on_pulse, NULL) ? 0 : -1;
 }
 
@@ -79,7 +81,7 @@ static bool is_gone(pid_t pid)
 }
 
 #define WAIT_FOR(condition)                                                                        \
-	for (int64_t until_us = clock_now_us() + 20 * US_PER_S; !(condition); turn())              \
+	for (int64_t until_us = clock_now_us() + test_patience_us(); !(condition); turn())         \
 	assert_true(clock_now_us() < until_us)
 
 static void on_event(void *owner, const struct child_event *event)

@@ -49,12 +49,14 @@ static void open_ends(void)
 static void serve(const char *const *names, enum tls_demand demand)
 {
 	tls_context_drop(offered);
+	offered = NULL; /* making the next one may fail */
 	offered = tls_server_of(names, demand);
 }
 
 static void trust(const char *ca, const char *name, const char *own)
 {
 	tls_context_drop(trusted);
+	trusted = NULL;
 	trusted = tls_client_of(ca, name, own);
 }
 
@@ -650,5 +652,6 @@ int main(void)
 		TEST(a_session_without_memory),
 		TEST(no_memory_for_what_the_socket_does_not_take),
 	};
+	tls_file("ca.pem"); /* they are made once for all tests */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

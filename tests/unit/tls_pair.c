@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 static char directory[64];
+static pid_t maker; /* of the directory: a test may run in a child */
 
 static void run(const char *program, const char *first, const char *second)
 {
@@ -32,6 +33,8 @@ static void run(const char *program, const char *first, const char *second)
 
 static void remove_directory(void)
 {
+	if (getpid() != maker)
+		return;
 	run("rm", "-rf", directory);
 }
 
@@ -42,6 +45,7 @@ const char *tls_file(const char *name)
 	if (!*directory) {
 		snprintf(directory, sizeof(directory), "/tmp/slotgate-tls-XXXXXX");
 		assert_non_null(mkdtemp(directory));
+		maker = getpid();
 		atexit(remove_directory);
 		run("tests/tls/make-certificates.sh", directory, NULL);
 	}
