@@ -10,7 +10,7 @@ for purpose in "$@"; do
 	run) packages="$packages hey python3" ;;
 	test) packages="$packages libcmocka-dev clang-format python3 python3-pytest
 		python3-uvicorn python3-fastapi python3-websockets curl hey openssl" ;;
-	deep) packages="$packages clang libclang-rt-14-dev valgrind" ;;
+	deep) packages="$packages clang libclang-rt-14-dev valgrind python3-h2" ;;
 	peers) packages="$packages haproxy nginx-light" ;;
 	*) echo "deps.sh: unknown purpose: $purpose" >&2; exit 2 ;;
 	esac

@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from soak_clients import SCENARIOS, Tally
 from soak_fleet import Fleet
+from soak_http2 import SCENARIOS_HTTP2
 
 SECONDS = float(os.environ.get("SECONDS", "60"))
 CLIENTS = int(os.environ.get("CLIENTS", "24"))
@@ -29,6 +30,8 @@ MORE_MEMORY = 40 << 20
 class Load:
     """Client threads that can be told to rest."""
 
+    scenarios = {**SCENARIOS, **SCENARIOS_HTTP2}
+
     def __init__(self, fleet, tally):
         self.fleet, self.tally = fleet, tally
         self.go, self.over = threading.Event(), threading.Event()
@@ -40,13 +43,13 @@ class Load:
 
     def _client(self, number):
         rng = random.Random(SEED * 1000 + number)
-        names, weights = zip(*SCENARIOS.items())
+        names, weights = zip(*self.scenarios.items())
         while not self.over.is_set():
             if not self.go.wait(0.05):
                 continue
             with self.lock:
                 self.busy += 1
-            scenario = rng.choices(names, [weight for weight in weights])[0]
+            scenario = rng.choices(names, weights)[0]
             try:
                 scenario(self.fleet, rng, self.tally)
             except Exception as error:  # a bug of the soak itself, or a broken promise

@@ -3,17 +3,19 @@ import collections
 import itertools
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
 
-from soak_fleet import HOSTS
+from soak_fleet import EXTRA_HOST, HOSTS
 
 GENERATE = "/sdapi/v1/txt2img"
 ASIDE = ("/sdapi/v1/memory", "/sdapi/v1/progress?skip_current_image=true", "/sdapi/v1/samplers")
 PATIENCE = 60.0  # no good request takes longer
 STOP_MARGIN = 1.0  # a request begun so shortly before SIGTERM may be on either side of it
 serial = itertools.count(1)
+GONE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class Tally:
@@ -21,6 +23,7 @@ class Tally:
         self.counts, self.faults = collections.Counter(), []
         self.lock = threading.Lock()
         self.stopping = None  # when SIGTERM was sent
+        self.is_short_of_memory = False
 
     def count(self, what):
         with self.lock:
@@ -30,9 +33,14 @@ class Tally:
         with self.lock:
             self.faults.append(what)
 
-    def is_late(self, began):
-        """Whether slotgate may already have been draining."""
-        return self.stopping is not None and began > self.stopping - STOP_MARGIN
+    def may_refuse(self, began):
+        """Whether slotgate may have been short of memory, or already draining."""
+        return self.is_short_of_memory or (
+            self.stopping is not None and began > self.stopping - STOP_MARGIN)
+
+    def may_break(self, began, got):
+        """Whether it may have closed when so many bytes of the answer had come."""
+        return self.may_refuse(began) and (got == 0 or self.is_short_of_memory)
 
 
 class Ended(Exception):
@@ -43,12 +51,27 @@ class Ended(Exception):
         self.got = got
 
 
+def open_socket(fleet, rng, protocol):
+    """To the one listener or to the other."""
+    is_tls = rng.random() < 0.4
+    raw = socket.create_connection(fleet.tls_address if is_tls else fleet.address, timeout=PATIENCE)
+    if not is_tls:
+        return raw
+    try:
+        context = ssl.create_default_context(cafile=fleet.certificates / "ca.pem")
+        context.check_hostname = False  # it changes with the certificates
+        context.set_alpn_protocols([protocol])
+        return context.wrap_socket(raw)
+    except BaseException:
+        raw.close()
+        raise
+
+
 class Wire:
     """A raw connection that reads answers one after another."""
 
-    def __init__(self, fleet):
-        self.socket = socket.create_connection(fleet.address, timeout=PATIENCE)
-        self.data = b""
+    def __init__(self, fleet, rng):
+        self.socket, self.data = open_socket(fleet, rng, "http/1.1"), b""
 
     def __enter__(self):
         return self
@@ -67,7 +90,7 @@ class Wire:
     def _more(self, size=65536):
         try:
             piece = self.socket.recv(size)
-        except ConnectionError:
+        except GONE:
             piece = b""
         if not piece:
             raise Ended(len(self.data))
@@ -116,13 +139,14 @@ class Wire:
 class Job:
     """A generation: its bytes, and what must come back."""
 
-    def __init__(self, rng, fault=None, extra="", chunked=False):
+    def __init__(self, rng, fault=None, extra="", chunked=False, host=None):
         self.id = f"soak-{next(serial)}"
         side = rng.choice([8, 8, 64, 256])
         padding = "x" * rng.choice([0, 100, 5000, 200000])
         body = json.dumps({"prompt": self.id, "steps": 1, "width": side, "height": side,
                            "negative_prompt": padding}).encode()
-        head = f"POST {GENERATE} HTTP/1.1\r\nHost: {rng.choice(HOSTS)}\r\nX-Request-Id: {self.id}\r\n"
+        self.host, self.content = host or rng.choice(HOSTS), body
+        head = f"POST {GENERATE} HTTP/1.1\r\nHost: {self.host}\r\nX-Request-Id: {self.id}\r\n"
         head += f"X-Demo-Fault: {fault}\r\n" if fault else ""
         head += extra
         if chunked:
@@ -138,8 +162,8 @@ class Job:
 
     def check(self, tally, answer, began, status=200):
         got, headers, body = answer
-        if got in (503, 502) and tally.is_late(began):
-            tally.count("refused while draining")
+        if got in (503, 502) and tally.may_refuse(began):
+            tally.count("refused while it may")
         elif got != status:
             tally.wrong(f"{self.id}: {got} instead of {status}: {body[:300]}")
         elif status == 200 and json.loads(body)["parameters"]["prompt"] != self.id:
@@ -163,19 +187,19 @@ def expect(tally, job, wire, began, **more):
         slow = more.pop("slow", False)
         return job.check(tally, wire.answer(slow), began, **more)
     except Ended as error:
-        if not (tally.is_late(began) and error.got == 0):
+        if not tally.may_break(began, error.got):
             tally.wrong(f"{job.id}: {error}")
         else:
-            tally.count("closed while draining")
+            tally.count("closed while it may")
         return False
 
 
-def connect(fleet, tally):
+def connect(fleet, rng, tally, kind):
     """None once slotgate is going away."""
     try:
-        return Wire(fleet)
+        return kind(fleet, rng)
     except OSError:
-        if tally.stopping is None:
+        if tally.stopping is None and not tally.is_short_of_memory:
             raise
         time.sleep(0.1)
         return None
@@ -184,17 +208,17 @@ def connect(fleet, tally):
 def scenario(run):
     """Runs it with a connection; a write that fails is the scenario's own wish or the drain's."""
     def wrapped(fleet, rng, tally):
-        wire = connect(fleet, tally)
+        wire = connect(fleet, rng, tally, Wire)
         if not wire:
             return
         began = time.monotonic()
         with wire:
             try:
                 run(wire, rng, tally, began)
-            except (ConnectionError, Ended):
-                if not tally.is_late(began):
+            except (*GONE, Ended):
+                if not tally.may_refuse(began):
                     raise
-                tally.count("broken while draining")
+                tally.count("broken while it may")
     wrapped.__name__ = run.__name__
     return wrapped
 
@@ -269,6 +293,25 @@ def pass_by(wire, rng, tally, began):
             return
 
 
+@scenario
+def come_and_go(wire, rng, tally, began):
+    """To the service that reloads take out and put back: a whole answer of either kind."""
+    job = Job(rng, host=EXTRA_HOST)
+    wire.send(job.wire)
+    try:
+        status, headers, body = answer = wire.answer()
+    except Ended as error:
+        if not tally.may_break(began, error.got):
+            tally.wrong(f"{job.id}, extra: {error}")
+        return
+    if status == 200:
+        job.check(tally, answer, began)
+    elif "problem+json" in headers.get("content-type", "") and json.loads(body)["status"] == status:
+        tally.count(f"extra: {status} {json.loads(body)['reason']}")
+    else:
+        tally.wrong(f"{job.id}, extra: {status} {body[:200]}")
+
+
 # --- bad clients ---
 
 @scenario
@@ -326,5 +369,5 @@ def nonsense(wire, rng, tally, _):
 
 
 SCENARIOS = {generate: 30, write_slowly: 5, read_slowly: 6, pipeline: 8, go_on_expect: 3,
-             framing: 6, pass_by: 8, leave_while_sending: 6, leave_while_waiting: 8,
+             framing: 6, pass_by: 8, come_and_go: 3, leave_while_sending: 6, leave_while_waiting: 8,
              leave_while_reading: 6, fault: 5, nonsense: 3}

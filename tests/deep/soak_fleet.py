@@ -19,6 +19,7 @@ IDLE = {"httpGet": "/sdapi/v1/progress?skip_current_image=true", "jsonPath": "st
 REPORTS = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|[Aa]ssert|DEADLYSIGNAL")
 POD_FLAGS = ["--service-time", "20ms", "--keep-alive", "5s"]
 HOSTS = ("static.test", "process.test")
+EXTRA_HOST = "extra.test"  # its service comes and goes
 
 
 def free_port():
@@ -47,20 +48,28 @@ class StaticPod:
 
 
 class Fleet:
-    def __init__(self, directory, rng):
+    """Listeners: HTTP, then HTTPS; both speak HTTP/1.1 and HTTP/2."""
+
+    def __init__(self, directory, rng, program="slotgate", **env):
         self.directory, self.rng = Path(directory), rng
         self.static = [StaticPod(directory, i) for i in range(2)]
+        self.extra = StaticPod(directory, 2)
+        self.ports = free_port(), free_port()
+        self.certificates = self.directory / "certificates"
+        subprocess.run([ROOT / "tests/tls/make-certificates.sh", self.certificates], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.change_certificate()
         self.config_path = self.directory / "slotgate.json"
         self.log_path = self.directory / "slotgate.log"
         self.write(self.settings())
         env = {**os.environ, MARK: str(directory),
                "ASAN_OPTIONS": "detect_leaks=1:exitcode=99:quarantine_size_mb=8",
-               "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+               "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", **env}
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [str(BUILD / "slotgate"), "serve", "-c", str(self.config_path)], env=env,
+                [str(BUILD / program), "serve", "-c", str(self.config_path)], env=env,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
-        self.address, self.admin_address = self._ports()
+        self.address, self.tls_address, self.admin_address = self._ports()
 
     def _ports(self):
         until = time.monotonic() + 20
@@ -68,8 +77,9 @@ class Fleet:
             text = self.log()
             front = re.search(r" listening on http://([\d.]+):(\d+)", text)
             admin = re.search(r" admin on http://([\d.]+):(\d+)", text)
-            if front and admin:
-                return (front[1], int(front[2])), (admin[1], int(admin[2]))
+            behind = re.search(r" listening on https://([\d.]+):(\d+)", text)
+            if front and behind and admin:
+                return tuple((found[1], int(found[2])) for found in (front, behind, admin))
             time.sleep(0.05)
         raise SystemExit(f"slotgate does not start:\n{self.log()}")
 
@@ -95,14 +105,28 @@ class Fleet:
         scale = {"minScale": self.rng.choice([0, 1]), "maxScale": self.rng.choice([2, 3]),
                  "stableWindow": "6s", "scaleToZeroGracePeriod": "500ms", "tickInterval": "200ms"}
         static = {"static": [f"127.0.0.1:{pod.port}" for pod in self.static]}
-        return {"listeners": [{"address": "127.0.0.1:0"}], "admin": {"address": "127.0.0.1:0"},
+        tls = {"certificates": [{"certificate": str(self.directory / "server.pem"),
+                                 "key": str(self.directory / "server.key")}]}
+        extra = [self.service("extra", EXTRA_HOST, {"static": [f"127.0.0.1:{self.extra.port}"]})]
+        return {"listeners": [{"address": f"127.0.0.1:{self.ports[0]}"},
+                              {"address": f"127.0.0.1:{self.ports[1]}", "tls": tls}],
+                "admin": {"address": "127.0.0.1:0"},
                 "spoolDirectory": str(self.directory), "drainTimeout": "20s",
                 "log": {"level": self.rng.choice(["info", "debug"]), "access": "off"},
                 "limits": {"keepAlive": self.rng.choice(["5s", "60s"]), "headerTimeout": "10s"},
                 "services": [self.service("static", HOSTS[0], static),
                              self.service("process", HOSTS[1], {"process": process},
                                           autoscaling=scale,
-                                          quarantine={"restartAfter": "3s"})]}
+                                          quarantine={"restartAfter": "3s"})]
+                            + (extra if self.rng.random() < 0.5 else [])}
+
+    def change_certificate(self):
+        """Between the two files, one does not belong to the other."""
+        name = self.rng.choice(["local", "one", "rsa", "chain"])
+        for suffix in ("pem", "key"):
+            new = self.directory / f"new.{suffix}"
+            shutil.copy(self.certificates / f"{name}.{suffix}", new)
+            new.rename(self.directory / f"server.{suffix}")
 
     def write(self, settings):
         text = settings if isinstance(settings, str) else json.dumps(settings)
@@ -112,6 +136,8 @@ class Fleet:
 
     def reload(self, turn):
         """By a signal, by the file alone, and now and then one that is wrong."""
+        if turn % 3 == 1:
+            self.change_certificate()
         if turn % 7 == 6:
             self.write('{"services": [')
         else:
@@ -122,7 +148,7 @@ class Fleet:
     # --- looking ---
 
     def look(self):
-        for pod in self.static:
+        for pod in (*self.static, self.extra):
             pod.look()
         self.admin("/metrics")
 
@@ -187,7 +213,7 @@ class Fleet:
             return f"nothing: it still ran {limit:.0f} s after SIGTERM"
 
     def kill(self):
-        for process in [self.process, *(pod.process for pod in self.static)]:
+        for process in [self.process, *(pod.process for pod in (*self.static, self.extra))]:
             process.kill()
             process.wait()
         for pid in self.pod_processes():
