@@ -51,7 +51,6 @@ void reply_problem(struct exchange *x, const struct problem *p)
 	char retry[24];
 	struct str body;
 	headers[n++] = date();
-	headers[n++] = header(HEADER_OTHER, "Content-Type", "application/problem+json");
 	if (p->retry_after_us) {
 		snprintf(retry, sizeof(retry), "%lld",
 			 (long long)reply_retry_after_s(p->retry_after_us));
@@ -70,6 +69,10 @@ void reply_problem(struct exchange *x, const struct problem *p)
 		str_add_json(&body, p->detail, strlen(p->detail));
 	}
 	str_add_text(&body, "}\n");
+	if (body.failed) /* better none than a part */
+		str_clear(&body);
+	else
+		headers[n++] = header(HEADER_OTHER, "Content-Type", "application/problem+json");
 	struct answer a = {
 		.status = p->status,
 		.headers = headers,

@@ -3,11 +3,13 @@
     tests/run.py rules   the code's own rules
     tests/run.py quick   rules, unit tests and end-to-end tests on the sanitized build
     tests/run.py deep    what takes longer
+    tests/run.py torture allocations that fail
     tests/run.py fuzz    each fuzz target for FUZZ_SECONDS
 
 Each suite is a function that yields (name, passed, detail); a suite that dies counts as a failure.
 """
 
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -25,6 +27,7 @@ SANITIZER_ENV = {
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
 SLOW_SUITE_S = 1500
+JOBS = 2  # where what runs side by side does not measure time
 
 
 def run(command, timeout_s=SLOW_SUITE_S, **env):
@@ -129,6 +132,7 @@ def deep():
     yield from valgrind()
     yield from more_worlds()
     yield from fuzz(seed=1)
+    yield from torture()
     yield from soak()
 
 
@@ -154,8 +158,27 @@ def soak():
     yield "soak", status == 0, output
 
 
+TORTURED = {"TORTURE_RUNS": "12", "TORTURE_SECONDS": "1", "SLOTGATE_TEST_WORLDS": "5",
+            "ASAN_OPTIONS": SANITIZER_ENV["ASAN_OPTIONS"] + ":allow_user_segv_handler=0"}
+
+
+def torture():
+    """Allocations fail: one after the other in the unit tests, and now and then under load."""
+    settings = {**TORTURED, **{k: v for k, v in os.environ.items() if k.startswith("TORTURE_")}}
+    programs = [p for p in sorted((SAN / "tests" / "unit").glob("test_*"))
+                if p.suffix == "" and os.access(p, os.X_OK)]
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for results in pool.map(lambda p: list(tap([p], f"torture: {p.name}", **settings)),
+                                programs):
+            yield from results
+    status, output = run(["/usr/bin/python3", "tests/deep/torture.py"], timeout_s=400,
+                         SECONDS=os.environ.get("SOAK_SECONDS", "30"), BUILD="build/san",
+                         CLIENTS="12")
+    yield "torture: under load", status == 0, output
+
+
 def main():
-    suite = {"rules": rules, "quick": quick, "deep": deep, "fuzz": fuzz}[sys.argv[1]]
+    suite = {"rules": rules, "quick": quick, "deep": deep, "torture": torture, "fuzz": fuzz}[sys.argv[1]]
     started, passed, failures = time.monotonic(), 0, []
     for name, good, detail in suite():
         if good:

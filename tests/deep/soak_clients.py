@@ -38,6 +38,10 @@ class Tally:
         return self.is_short_of_memory or (
             self.stopping is not None and began > self.stopping - STOP_MARGIN)
 
+    def refusals(self):
+        """A body that is missing a piece for want of memory is one that comes too slowly."""
+        return (502, 503, 408) if self.is_short_of_memory else (502, 503)
+
     def may_break(self, began, got):
         """Whether it may have closed when so many bytes of the answer had come."""
         return self.may_refuse(began) and (got == 0 or self.is_short_of_memory)
@@ -162,7 +166,7 @@ class Job:
 
     def check(self, tally, answer, began, status=200):
         got, headers, body = answer
-        if got in (503, 502) and tally.may_refuse(began):
+        if got in tally.refusals() and tally.may_refuse(began):
             tally.count("refused while it may")
         elif got != status:
             tally.wrong(f"{self.id}: {got} instead of {status}: {body[:300]}")
@@ -306,6 +310,8 @@ def come_and_go(wire, rng, tally, began):
         return
     if status == 200:
         job.check(tally, answer, began)
+    elif tally.is_short_of_memory and not body:
+        tally.count("refused while it may")
     elif "problem+json" in headers.get("content-type", "") and json.loads(body)["status"] == status:
         tally.count(f"extra: {status} {json.loads(body)['reason']}")
     else:

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 
-/* From now on, one allocation in `period` fails; 0: none does. */
+/* From now on, one allocation in `period` fails, at no regular distance; 0: none does. */
 void mem_fail_every(long period);
 
 /* Since the program has started. */
