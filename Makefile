@@ -5,6 +5,7 @@
 #   make test       everything that is quick, under ASan and UBSan
 #   make test-deep  what takes longer: soak, fuzzing, valgrind, other compilers
 #   make torture    each allocation fails once: over the unit tests, and under load
+#   make bench      slotgate beside HAProxy and nginx, under 10 minutes; bench-full: all rows
 #   make fuzz       fuzzing alone, for FUZZ_SECONDS (600) a target
 #   make check      the rules of the code: format, includes, headers, duplicate docs
 #   make format     clang-format over all of it
@@ -58,11 +59,21 @@ UNIT_HELP := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)) tests/torture/
 UNIT       = $(UNIT_SRC:%.c=$(BUILD)/%)
 FUZZ_SRC  := $(filter-out %_main.c,$(wildcard tests/fuzz/*.c))
 FUZZERS   := request response http2 config core
+BENCH_PROGRAMS := pod load tls core count
+BENCH_MAIN := $(BENCH_PROGRAMS:%=tests/bench/%_main.c)
+BENCH_HELP := $(filter-out $(BENCH_MAIN),$(wildcard tests/bench/*.c))
 CODE      := $(wildcard base/*.[ch] config/*.[ch] metrics/*.[ch] activator/*.[ch] \
              activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] tests/*/*.[ch])
 
-.PHONY: all unit pods replay torture-gateway fuzzers run test test-deep torture fuzz check format deps deps-test deps-deep \
-        install clean
+FUZZERS   := request response http2 config core
+BENCH_PROGRAMS := pod load tls core count
+BENCH_MAIN := $(BENCH_PROGRAMS:%=tests/bench/%_main.c)
+BENCH_HELP := $(filter-out $(BENCH_MAIN),$(wildcard tests/bench/*.c))
+CODE      := $(wildcard base/*.[ch] config/*.[ch] metrics/*.[ch] activator/*.[ch] \
+             activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] tests/*/*.[ch])
+
+.PHONY: all unit pods replay torture-gateway fuzzers bench-programs run test test-deep torture \
+        bench bench-full fuzz check format deps deps-test deps-deep deps-bench install clean
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -72,6 +83,7 @@ pods: $(BUILD)/demo-pod
 replay: $(BUILD)/replay
 torture-gateway: $(BUILD)/slotgate-torture
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzz-%)
+bench-programs: $(BENCH_PROGRAMS:%=$(BUILD)/bench-%)
 
 $(BUILD)/slotgate: $(OBJ) $(LLHTTP_OBJ)
 	@echo "  LINK $@"
@@ -109,6 +121,11 @@ $(BUILD)/demo-pod: $(POD_SRC:%.c=$(BUILD)/%.o)
 	@echo "  LINK $@"
 	@$(CC) $(MODE) -pthread $^ -o $@ -lm
 
+$(BENCH_PROGRAMS:%=$(BUILD)/bench-%): $(BUILD)/bench-%: $(BUILD)/tests/bench/%_main.o \
+		$(BENCH_HELP:%.c=$(BUILD)/%.o) $(LIB)
+	@echo "  LINK $@"
+	@$(CC) $(MODE) -pthread $^ -o $@ $(LIBS)
+
 $(BUILD)/replay: $(BUILD)/tests/fuzz/replay_main.o $(FUZZ_SRC:%.c=$(BUILD)/%.o) $(LIB)
 	@echo "  LINK $@"
 	@$(CC) $(MODE) -pthread $^ -o $@ $(LIBS)
@@ -131,6 +148,8 @@ deps-test:
 	@deploy/deps.sh build test
 deps-deep:
 	@deploy/deps.sh build test deep
+deps-bench:
+	@deploy/deps.sh build peers bench
 
 # --- the two commands ----------------------------------------------------------------------------
 
@@ -147,7 +166,7 @@ test: deps-test
 FUZZ_BUILD = BUILD=build/fuzz CC=clang MODE=-fsanitize=fuzzer-no-link,address,undefined
 
 test-deep: deps-deep
-	@$(MAKE) --no-print-directory -j2 WERROR=1 all pods unit
+	@$(MAKE) --no-print-directory -j2 WERROR=1 all pods unit bench-programs
 	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods unit torture-gateway
 	@$(MAKE) --no-print-directory -j2 CC=clang WERROR=1 all pods unit
 	@$(MAKE) --no-print-directory -j2 $(FUZZ_BUILD) fuzzers
@@ -158,6 +177,11 @@ torture: deps-deep
 	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods unit torture-gateway
 	@TORTURE_RUNS=$${TORTURE_RUNS:-2000} TORTURE_SECONDS=$${TORTURE_SECONDS:-20} \
 		$(PYTHON) tests/run.py torture
+
+# Both write tests/bench/RESULTS.md; ROWS="pass_through queue" measures those alone and prints them.
+bench bench-full: deps-bench
+	@$(MAKE) --no-print-directory -j2 all bench-programs
+	@$(PYTHON) tests/bench/run.py $(if $(filter bench-full,$@),--full) $(ROWS)
 
 # Longer than in test-deep: FUZZ_SECONDS for each target; what they find goes into their corpora.
 fuzz: deps-deep

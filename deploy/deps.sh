@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing on a Debian machine: deps.sh build|run|test|deep|peers...
+# Installs what is missing on a Debian machine: deps.sh build|run|test|deep|peers|bench...
 set -eu
 
 packages=
@@ -12,6 +12,7 @@ for purpose in "$@"; do
 		python3-uvicorn python3-fastapi python3-websockets curl hey openssl" ;;
 	deep) packages="$packages clang libclang-rt-14-dev valgrind python3-h2" ;;
 	peers) packages="$packages haproxy nginx-light" ;;
+	bench) packages="$packages wrk nghttp2-client iproute2 openssl python3" ;;
 	*) echo "deps.sh: unknown purpose: $purpose" >&2; exit 2 ;;
 	esac
 done

@@ -130,6 +130,7 @@ def fuzz(seed=0):
 def deep():
     yield from unit_tests(ROOT / "build" / "clang")
     yield from valgrind()
+    yield from instruction_budget()
     yield from more_worlds()
     yield from fuzz(seed=1)
     yield from torture()
@@ -143,6 +144,11 @@ def valgrind():
     # These start programs of their own, or measure time: valgrind would be what they see.
     leave_out = {"test_process", "test_supervisor", "test_probe", "test_http_client"}
     yield from unit_tests(ROOT / "build", wrapper, leave_out, SLOTGATE_TEST_WORLDS="60")
+
+
+def instruction_budget():
+    from tests.bench import budget
+    yield from budget.check()
 
 
 def more_worlds():
