@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <event2/event.h>
 #include <stddef.h>
-#include <sys/time.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -21,8 +21,13 @@ struct signal_watch {
 
 struct loop {
 	struct event_base *base;
-	struct event *alarm; /* wakes the wait when the first timer is due */
-	int64_t alarm_us;    /* when it is set to go off; INT64_MAX: not set */
+	/*
+	 * Wakes the wait when the first timer is due. A timerfd of our own: libevent's timers are as
+	 * coarse as the kernel's tick (4 ms), or, made precise, cost a system call each turn.
+	 */
+	int alarm_fd;
+	struct event *alarm;
+	int64_t alarm_us; /* when it is set to go off; INT64_MAX: not set */
 	int64_t now_us;
 	bool now_is_old; /* the wait is over, and the clock has not been read since */
 	struct heap timers;
@@ -35,8 +40,11 @@ struct loop {
 
 static void on_alarm(evutil_socket_t fd, short what, void *arg)
 {
-	(void)fd, (void)what;
-	((struct loop *)arg)->alarm_us = INT64_MAX;
+	struct loop *loop = arg;
+	uint64_t times;
+	(void)what;
+	if (read(fd, &times, sizeof(times)) == sizeof(times))
+		loop->alarm_us = INT64_MAX;
 }
 
 struct loop *loop_new(void)
@@ -45,15 +53,16 @@ struct loop *loop_new(void)
 	struct event_config *config = event_config_new();
 	if (config) {
 		event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-		/* Without this, timers are as coarse as the kernel's tick: 4 ms. */
-		event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 		/* Edge triggers and early hang-ups are what clients that leave are seen by. */
 		event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE);
 		loop->base = event_base_new_with_config(config);
 		event_config_free(config);
 	}
-	loop->alarm = loop->base ? event_new(loop->base, -1, 0, on_alarm, loop) : NULL;
-	if (!loop->alarm) {
+	loop->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (loop->base && loop->alarm_fd >= 0)
+		loop->alarm =
+			event_new(loop->base, loop->alarm_fd, EV_READ | EV_PERSIST, on_alarm, loop);
+	if (!loop->alarm || event_add(loop->alarm, NULL) != 0) {
 		mem_free(loop);
 		return NULL;
 	}
@@ -70,6 +79,7 @@ void loop_free(struct loop *loop)
 	for (int i = 0; i < loop->signal_count; i++)
 		event_free(loop->signals[i].event);
 	event_free(loop->alarm);
+	close(loop->alarm_fd);
 	event_base_free(loop->base);
 	heap_release(&loop->timers);
 	mem_free(loop);
@@ -91,11 +101,10 @@ static void set_alarm(struct loop *loop)
 	const struct heap_node *first = heap_top(&loop->timers);
 	if (!first || first->key >= loop->alarm_us)
 		return;
-	int64_t wait_us = first->key - loop->now_us;
-	if (wait_us < 0)
-		wait_us = 0;
-	struct timeval tv = {wait_us / US_PER_S, wait_us % US_PER_S};
-	evtimer_add(loop->alarm, &tv);
+	int64_t at_us = first->key > 0 ? first->key : 1; /* 0 would unset it */
+	struct itimerspec at = {
+		.it_value = {.tv_sec = at_us / US_PER_S, .tv_nsec = at_us % US_PER_S * 1000}};
+	timerfd_settime(loop->alarm_fd, TFD_TIMER_ABSTIME, &at, NULL);
 	loop->alarm_us = first->key;
 }
 

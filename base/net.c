@@ -98,21 +98,49 @@ bool net_is_any(const struct net_address *a)
 	return a->v4.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
+static char *add_number(char *to, unsigned n)
+{
+	char digits[10];
+	size_t at = sizeof(digits);
+	do
+		digits[--at] = (char)('0' + n % 10);
+	while (n /= 10);
+	return mempcpy(to, digits + at, sizeof(digits) - at);
+}
+
+/* By hand: it is done for each request, and inet_ntop prints by printf. */
+static char *format_v4(const struct in_addr *host, char *to)
+{
+	unsigned char bytes[4];
+	memcpy(bytes, host, sizeof(bytes));
+	for (int i = 0; i < 4; i++) {
+		to = add_number(to, bytes[i]);
+		*to++ = '.';
+	}
+	return to - 1;
+}
+
 void net_format_host(const struct net_address *a, char text[NET_TEXT_BYTES])
 {
-	const void *from = a->sa.sa_family == AF_INET6 ? (const void *)&a->v6.sin6_addr
-						       : (const void *)&a->v4.sin_addr;
-	if (!inet_ntop(a->sa.sa_family, from, text, NET_TEXT_BYTES))
+	if (a->sa.sa_family == AF_INET)
+		*format_v4(&a->v4.sin_addr, text) = '\0';
+	else if (!inet_ntop(a->sa.sa_family, &a->v6.sin6_addr, text, NET_TEXT_BYTES))
 		memcpy(text, "unknown", sizeof("unknown"));
 }
 
 void net_format(const struct net_address *a, char text[NET_TEXT_BYTES])
 {
 	char host[NET_TEXT_BYTES];
+	bool is_v6 = a->sa.sa_family == AF_INET6;
 	net_format_host(a, host);
-	host[NET_TEXT_BYTES - 12] = '\0'; /* room for brackets and port: hosts are shorter */
-	snprintf(text, NET_TEXT_BYTES, a->sa.sa_family == AF_INET6 ? "[%.48s]:%d" : "%.48s:%d",
-		 host, net_port(a));
+	char *to = text;
+	if (is_v6)
+		*to++ = '[';
+	to = mempcpy(to, host, strlen(host)); /* at most 45 bytes: room is left for the rest */
+	if (is_v6)
+		*to++ = ']';
+	*to++ = ':';
+	*add_number(to, (unsigned)net_port(a)) = '\0';
 }
 
 /* An IPv6 socket that also takes IPv4 clients shows these as ::ffff:a.b.c.d. */

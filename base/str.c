@@ -103,31 +103,6 @@ bool str_reserve(struct str *s, size_t more)
 	return true;
 }
 
-void str_add(struct str *s, const void *bytes, size_t len)
-{
-	if (!str_reserve(s, len))
-		return;
-	if (len)
-		memcpy(s->at + s->len, bytes, len);
-	s->len += len;
-	s->at[s->len] = '\0';
-}
-
-void str_add_text(struct str *s, const char *text)
-{
-	str_add(s, text, strlen(text));
-}
-
-void str_add_slice(struct str *s, struct slice v)
-{
-	str_add(s, v.at, v.len);
-}
-
-void str_add_char(struct str *s, char c)
-{
-	str_add(s, &c, 1);
-}
-
 void str_add_u64(struct str *s, uint64_t v)
 {
 	char digits[20];

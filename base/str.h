@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct slice {
 	const char *at;
@@ -38,10 +39,33 @@ void str_init_must(struct str *); /* without memory the process ends: see mem_mu
 void str_release(struct str *);
 void str_clear(struct str *);
 bool str_reserve(struct str *, size_t more);
-void str_add(struct str *, const void *bytes, size_t len);
-void str_add_text(struct str *, const char *text);
-void str_add_slice(struct str *, struct slice);
-void str_add_char(struct str *, char);
+
+/* Heads are made of many small pieces: those that fit are copied here and now. */
+static inline void str_add(struct str *s, const void *bytes, size_t len)
+{
+	if (s->failed || (s->len + len >= s->capacity && !str_reserve(s, len)))
+		return;
+	if (len)
+		memcpy(s->at + s->len, bytes, len);
+	s->len += len;
+	s->at[s->len] = '\0';
+}
+
+static inline void str_add_text(struct str *s, const char *text)
+{
+	str_add(s, text, strlen(text));
+}
+
+static inline void str_add_slice(struct str *s, struct slice v)
+{
+	str_add(s, v.at, v.len);
+}
+
+static inline void str_add_char(struct str *s, char c)
+{
+	str_add(s, &c, 1);
+}
+
 void str_add_u64(struct str *, uint64_t);
 void str_add_json(struct str *, const char *text, size_t len); /* quoted and escaped */
 void str_printf(struct str *, const char *format, ...) __attribute__((format(printf, 2, 3)));

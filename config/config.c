@@ -131,6 +131,14 @@ static void read_trusted(struct forwarding_config *f, const struct json *list,
 	}
 }
 
+static char *via_text(int minor, const char *name)
+{
+	struct str s;
+	str_init_must(&s);
+	str_printf(&s, "1.%d %s", minor, name);
+	return s.at;
+}
+
 static void read_forwarding(struct forwarding_config *f, const struct json *json,
 			    struct str *faults)
 {
@@ -139,6 +147,8 @@ static void read_forwarding(struct forwarding_config *f, const struct json *json
 					    [FORWARDING_STANDARD] = "forwarded",
 					    [FORWARDING_BOTH] = "both"};
 	const struct json *list = json_get(json, "trustedProxies");
+	for (int minor = 0; minor < 2 && strcmp(f->via, "off") != 0; minor++)
+		f->answer_via[minor] = via_text(minor, f->via);
 	double max = option_find(SCOPE_TOP, "forwarding.trustedProxies")->max;
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (strcmp(f->headers_word, words[i]) == 0)
@@ -258,6 +268,8 @@ void config_drop(struct config *c)
 	options_release(SCOPE_TOP, c);
 	str_release(&c->admin_token);
 	mem_free(c->forwarding.trusted);
+	mem_free(c->forwarding.answer_via[0]);
+	mem_free(c->forwarding.answer_via[1]);
 	mem_free(c->listeners);
 	mem_free(c->services);
 	mem_free(c->files);

@@ -210,7 +210,8 @@ struct forwarding_config {
 	enum forwarding_headers headers;
 	struct net_range *trusted; /* proxies whose word about the client counts */
 	size_t trusted_count;
-	char *via; /* our name in Via, or "off" */
+	char *via;	     /* our name in Via, or "off" */
+	char *answer_via[2]; /* what that makes of an answer in HTTP/1.0 and 1.1; NULL: off */
 };
 
 struct config {

@@ -47,23 +47,27 @@ static const char *outcome_name(const struct request *r)
 void access_log_write(const struct request *r, int64_t now_us)
 {
 	static struct str s; /* used again for every line */
-	char text[CLOCK_TEXT_BYTES];
+	char text[CLOCK_TEXT_BYTES], client[NET_TEXT_BYTES];
 	if (!log_has_access())
 		return;
 	str_clear(&s);
+	if (r->client_is_peer)
+		net_format(&r->client, client);
+	else
+		net_format_host(&r->client, client);
 	clock_format(clock_wall_us(), text);
 	str_printf(&s, "{\"time\":\"%s\"", text);
 	add_text(&s, "id", r->id);
-	add_text(&s, "client", r->client);
+	add_text(&s, "client", client);
 	add_text(&s, "service", r->backend ? r->backend->name : "");
-	add_text(&s, "tenant", r->tenant);
+	add_text(&s, "tenant", r->tenant ? r->tenant : "");
 	add_text(&s, "route", r->route);
 	add_text(&s, "method", r->method);
 	add_text(&s, "path", r->target);
 	str_printf(&s, ",\"status\":%d", r->status);
 	add_text(&s, "outcome", outcome_name(r));
 	add_text(&s, "reason", r->reason ? r->reason : "");
-	add_text(&s, "pod", r->pod);
+	add_text(&s, "pod", r->pod ? r->pod : "");
 	str_printf(&s, ",\"attempts\":%d", r->attempts);
 	int64_t queue_end_us = r->granted_us ? r->granted_us : now_us;
 	add_ms(&s, "queueMs", r->queued_us, queue_end_us - r->queued_us);

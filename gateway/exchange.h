@@ -89,6 +89,7 @@ struct exchange {
 	int64_t begun_us;    /* the first byte of the head came */
 	int64_t bytes_in;    /* of the request's body */
 	int64_t bytes_out;   /* of the answer's body, handed on so far */
+	bool is_in_work; /* its handler waits for no turn: a look after its client can be spared */
 };
 
 /* Goes on after the head, and tells a client that waits for it to continue. Without this call the

@@ -91,9 +91,13 @@ static void add_header(struct str *s, const char *name, struct slice value)
 	str_add(s, "\r\n", 2);
 }
 
-bool forward_is_off(const char *via)
+static void add_via(struct str *s, const char *version, const char *name)
 {
-	return strcmp(via, "off") == 0;
+	str_add_text(s, "Via: ");
+	str_add_text(s, version);
+	str_add_char(s, ' ');
+	str_add_text(s, name);
+	str_add(s, "\r\n", 2);
 }
 
 /* Those that are passed on under another value, or as framing. */
@@ -161,8 +165,8 @@ void forward_request_head(struct str *s, const struct http_head *head, const str
 		forwarding_add(s, head, route, x);
 	if (hops > 0)
 		add_max_forwards(s, hops - 1);
-	if (is_first && !forward_is_off(via))
-		str_printf(s, "Via: %s %s\r\n", x->version, via);
+	if (is_first && x->gateway->config->forwarding.answer_via[0])
+		add_via(s, x->version, via);
 	add_header(s, "X-Request-Id", slice_of(request_id));
 	if (head->wants_upgrade) {
 		add_header(s, "Connection", SLICE("upgrade"));

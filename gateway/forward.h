@@ -25,9 +25,6 @@ void forward_request_framing(struct str *, int64_t content_length);
 /* How often an OPTIONS may still be forwarded; -1: it does not say. */
 int64_t forward_hops_left(const struct http_head *);
 
-/* Whether `forwarding.via` says that there is to be no Via. */
-bool forward_is_off(const char *via);
-
 /* The value of a cookie; an empty slice with a NULL `at` if there is none. */
 struct slice forward_cookie(const struct http_head *, const char *name);
 

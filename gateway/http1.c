@@ -323,6 +323,7 @@ static void begin_exchange(struct http1 *h)
 	x->version = head->minor ? "1.1" : "1.0";
 	h->minor = head->minor;
 	x->bytes_in = x->bytes_out = 0;
+	x->is_in_work = false;
 	h->has_exchange = true;
 	h->wants_body = false;
 	h->progress = ANSWER_NONE;
@@ -496,16 +497,25 @@ void http1_hold(struct http1 *h, bool hold)
 		connection_defer(h->connection);
 }
 
+/* One look tells that there is nothing to see, as mostly; else it takes two more. */
+static void look_after_client(struct http1 *h)
+{
+	if (waits(h) && !net_is_idle(h->connection->stream.io.fd) &&
+	    (connection_has_left(h->connection) || !read_ahead(h)))
+		lose(h, END_CLIENT_LEFT);
+}
+
 /* --- events ---------------------------------------------------------------------------------- */
 
 static void readable(void *speaker)
 {
 	struct http1 *h = speaker;
+	bool waited = waits(h);
 	read_more(h);
-	/* Mostly there is nothing to see: one look spares two more. */
-	if (waits(h) && !net_is_idle(h->connection->stream.io.fd) &&
-	    (connection_has_left(h->connection) || !read_ahead(h)))
-		lose(h, END_CLIENT_LEFT);
+	if (waited)
+		look_after_client(h);
+	else if (waits(h))
+		connection_defer(h->connection); /* if it must wait, it is looked after then */
 }
 
 static void writable(void *speaker)
@@ -583,6 +593,8 @@ static void go_on(void *speaker)
 		read_more(h);
 	} else {
 		read_more(h);
+		if (!h->exchange.is_in_work)
+			look_after_client(h);
 	}
 	account(h);
 }

@@ -34,7 +34,7 @@ static void count_ended(const struct request *r, int64_t now_us)
 	int class = whole ? r->status / 100 : 0;
 	class = class >= 1 && class <= 5 ? class : 0;
 	metrics_count(stats->classes[class]);
-	if (*r->tenant)
+	if (r->tenant)
 		tenants_count(r->backend, r->tenant, class);
 	if (r->outcome == OUTCOME_CLIENT_LEFT)
 		metrics_count(stats->aborts[r->phase]);
@@ -71,8 +71,8 @@ static void request_finish(struct request *r, enum outcome outcome)
 	if (r->backend)
 		backend_drop(r->backend);
 	config_drop(r->config);
-	mem_free(r->sticky_cookie);
-	mem_free(r->via);
+	mem_free(r->pod);
+	mem_free(r->tenant);
 	list_remove(&r->link);
 	mem_free(r);
 }
@@ -154,10 +154,8 @@ static void describe_client(struct request *r, const struct http_head *head)
 {
 	const struct net_address *peer = r->exchange->peer;
 	struct net_address client = forwarding_client(&r->gateway->config->forwarding, peer, head);
-	if (net_is_same(&client, peer))
-		net_format(peer, r->client);
-	else
-		net_format_host(&client, r->client);
+	r->client = client;
+	r->client_is_peer = net_is_same(&client, peer);
 }
 
 static struct request *request_new(struct gateway *gw, struct exchange *x,
@@ -219,7 +217,8 @@ static void refuse_route(struct request *r, const struct route *route)
 /* Who asks, and whether that one may come in; if not, it is answered here. */
 static bool let_in(struct request *r, const struct visitor *v)
 {
-	copy(r->tenant, sizeof(r->tenant), slice_of(v->name ? v->name : ""));
+	if (v->name)
+		r->tenant = mem_copy(v->name, strlen(v->name) + 1);
 	r->tenant_id = v->tenant;
 	switch (v->verdict) {
 	case VERDICT_WELCOME:
@@ -466,8 +465,10 @@ void request_refused(struct request *r, enum refusal why, int64_t retry_after_us
 void request_requeued(struct request *r)
 {
 	r->granted_us = 0;
+	r->exchange->is_in_work = false;
 	r->phase = PHASE_QUEUED;
-	r->pod[0] = '\0';
+	mem_free(r->pod);
+	r->pod = NULL;
 }
 
 /* --- the job works --------------------------------------------------------------------------- */
@@ -475,11 +476,12 @@ void request_requeued(struct request *r)
 void request_granted(struct request *r, const struct pod *p)
 {
 	r->granted_us = now_of(r);
+	r->exchange->is_in_work = true;
 	r->phase = PHASE_WORKING;
 	r->attempts++;
 	if (r->attempts == 1 && r->takes_slot)
 		metrics_count(r->backend->stats.queue_outcomes[REFUSAL_NONE]);
-	copy(r->pod, sizeof(r->pod), slice_of(p->name));
+	r->pod = mem_copy(p->name, strlen(p->name) + 1);
 }
 
 void request_failed(struct request *r, enum outcome outcome, int status, const char *reason,
@@ -499,23 +501,17 @@ enum { OWN_HEADERS = 4 };
 
 /* --- answer ---------------------------------------------------------------------------------- */
 
-static size_t add_via(struct request *r, const struct http_head *head, struct http_header *headers,
-		      size_t n)
+static size_t add_via(const struct request *r, const struct http_head *head,
+		      struct http_header *headers, size_t n)
 {
-	const char *via = r->gateway->config->forwarding.via;
-	if (r->is_relayed || forward_is_off(via) || head->status == 101)
-		return n;
-	mem_free(r->via);
-	int len = asprintf(&r->via, "1.%d %s", head->minor, via);
-	if (len < 0)
-		r->via = NULL;
-	else
-		headers[n++] = (struct http_header){SLICE("Via"), slice_of(r->via), HEADER_VIA};
+	const char *via = r->gateway->config->forwarding.answer_via[head->minor > 0];
+	if (via && !r->is_relayed && head->status != 101)
+		headers[n++] = (struct http_header){SLICE("Via"), slice_of(via), HEADER_VIA};
 	return n;
 }
 
 static size_t add_own_headers(struct request *r, const struct http_head *head,
-			      struct http_header *headers, size_t n)
+			      struct http_header *headers, size_t n, struct str *own)
 {
 	if (!http_find(head, HEADER_X_REQUEST_ID).at)
 		headers[n++] = (struct http_header){SLICE("X-Request-Id"), slice_of(r->id),
@@ -524,15 +520,11 @@ static size_t add_own_headers(struct request *r, const struct http_head *head,
 		headers[n++] = (struct http_header){SLICE("Date"), reply_date(), HEADER_DATE};
 	n = add_via(r, head, headers, n);
 	const char *cookie = r->backend->config->pass_through.sticky_cookie;
-	if (cookie && !r->is_relayed && r->job && r->job->ticket.kind == TICKET_PASS) {
-		mem_free(r->sticky_cookie);
-		int len = asprintf(&r->sticky_cookie, "%s=%s; Path=/; HttpOnly; SameSite=Lax",
-				   cookie, r->pod);
-		if (len < 0)
-			r->sticky_cookie = NULL;
-		else
+	if (cookie && r->pod && !r->is_relayed && r->job && r->job->ticket.kind == TICKET_PASS) {
+		str_printf(own, "%s=%s; Path=/; HttpOnly; SameSite=Lax", cookie, r->pod);
+		if (!own->failed)
 			headers[n++] = (struct http_header){
-				SLICE("Set-Cookie"), slice_of(r->sticky_cookie), HEADER_OTHER};
+				SLICE("Set-Cookie"), {own->at, own->len}, HEADER_OTHER};
 	}
 	return n;
 }
@@ -552,9 +544,11 @@ void request_answer_interim(struct request *r, const struct http_head *head)
 void request_answer_head(struct request *r, const struct http_head *head)
 {
 	struct http_header headers[FORWARD_HEADERS_MAX + OWN_HEADERS];
+	struct str own; /* what of them is made here */
 	bool is_upgrade = head->status == 101;
+	str_init(&own);
 	size_t n = forward_answer_headers(head, headers, FORWARD_HEADERS_MAX, is_upgrade);
-	n = add_own_headers(r, head, headers, n);
+	n = add_own_headers(r, head, headers, n, &own);
 	r->status = head->status;
 	r->first_byte_us = now_of(r);
 	r->phase = PHASE_STREAMING;
@@ -567,6 +561,7 @@ void request_answer_head(struct request *r, const struct http_head *head)
 		.has_body = head->has_body || is_upgrade,
 	};
 	exchange_respond(r->exchange, &a);
+	str_release(&own);
 }
 
 void request_answer_body(struct request *r, const char *bytes, size_t len)

@@ -36,9 +36,10 @@ struct request {
 	struct job *job;   /* NULL: none yet, or no more */
 	const char *route; /* the pattern it matched, or what else it was */
 	char id[REQUEST_ID_BYTES];
-	char method[REQUEST_METHOD_BYTES], target[REQUEST_TARGET_BYTES], pod[REQUEST_POD_BYTES];
-	char tenant[TENANT_NAME_BYTES]; /* "": nobody that is known */
-	uint64_t tenant_id;		/* the ledger's */
+	char method[REQUEST_METHOD_BYTES], target[REQUEST_TARGET_BYTES];
+	char *pod;	    /* that works on it, or did last; NULL: none yet */
+	char *tenant;	    /* NULL: nobody that is known */
+	uint64_t tenant_id; /* the ledger's */
 	bool is_head;
 	bool takes_slot; /* else it passes beside the slots */
 	bool has_responded;
@@ -50,9 +51,8 @@ struct request {
 	bool found_cold; /* there was no pod when it joined the queue */
 	int attempts;
 	int64_t begun_us, queued_us, granted_us, first_byte_us; /* 0: not yet */
-	char *sticky_cookie;	     /* to be set in the answer; NULL: none */
-	char *via;		     /* the same */
-	char client[NET_TEXT_BYTES]; /* as far as the one who says so is trusted */
+	struct net_address client; /* as far as the one who says so is trusted */
+	bool client_is_peer;	   /* so its port is known */
 };
 
 /* The handler of the listeners that serve clients. */

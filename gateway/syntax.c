@@ -20,43 +20,75 @@ static bool is_one_of(char c, const char *set)
 	return c && strchr(set, c);
 }
 
+/* What a byte may stand in. */
+enum { IN_TOKEN = 1, IN_TEXT = 2, IN_TARGET = 4, EVERYWHERE = 7 };
+
+/* Every byte of a head is looked up here. */
+static const unsigned char allowed[256] = {
+	['\t'] = IN_TEXT,
+	[' '] = IN_TEXT,
+	['!'] = EVERYWHERE,
+	['"'] = IN_TEXT | IN_TARGET,
+	['#'] = IN_TOKEN | IN_TEXT,
+	['$' ... '\''] = EVERYWHERE,
+	['(' ... ')'] = IN_TEXT | IN_TARGET,
+	['*' ... '+'] = EVERYWHERE,
+	[','] = IN_TEXT | IN_TARGET,
+	['-' ... '.'] = EVERYWHERE,
+	['/'] = IN_TEXT | IN_TARGET,
+	['0' ... '9'] = EVERYWHERE,
+	[':' ... '@'] = IN_TEXT | IN_TARGET,
+	['A' ... 'Z'] = EVERYWHERE,
+	['[' ... ']'] = IN_TEXT | IN_TARGET,
+	['^' ... 'z'] = EVERYWHERE,
+	['{'] = IN_TEXT | IN_TARGET,
+	['|'] = EVERYWHERE,
+	['}'] = IN_TEXT | IN_TARGET,
+	['~'] = EVERYWHERE,
+	[0x80 ... 0xff] = IN_TEXT | IN_TARGET,
+};
+
+static bool may_stand(char c, unsigned where)
+{
+	return allowed[(unsigned char)c] & where;
+}
+
+static bool may_all_stand(struct slice s, unsigned where)
+{
+	unsigned char common = EVERYWHERE;
+	for (size_t i = 0; i < s.len; i++)
+		common &= allowed[(unsigned char)s.at[i]];
+	return common & where;
+}
+
 bool syntax_is_token_byte(char c)
 {
-	return is_alphanumeric(c) || is_one_of(c, "!#$%&'*+-.^_`|~");
+	return may_stand(c, IN_TOKEN);
 }
 
 bool syntax_is_token(struct slice s)
 {
-	for (size_t i = 0; i < s.len; i++)
-		if (!syntax_is_token_byte(s.at[i]))
-			return false;
-	return s.len > 0;
+	return s.len > 0 && may_all_stand(s, IN_TOKEN);
 }
 
 bool syntax_is_text_byte(char c)
 {
-	return c == '\t' || ((unsigned char)c >= 0x20 && c != 0x7f);
+	return may_stand(c, IN_TEXT);
 }
 
 bool syntax_is_text(struct slice s)
 {
-	for (size_t i = 0; i < s.len; i++)
-		if (!syntax_is_text_byte(s.at[i]))
-			return false;
-	return true;
+	return may_all_stand(s, IN_TEXT);
 }
 
 bool syntax_is_target_byte(char c)
 {
-	return (unsigned char)c > 0x20 && c != 0x7f && c != '#';
+	return may_stand(c, IN_TARGET);
 }
 
 bool syntax_is_target(struct slice s)
 {
-	for (size_t i = 0; i < s.len; i++)
-		if (!syntax_is_target_byte(s.at[i]))
-			return false;
-	return s.len > 0;
+	return s.len > 0 && may_all_stand(s, IN_TARGET);
 }
 
 static bool is_port(struct slice s)

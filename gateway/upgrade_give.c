@@ -170,7 +170,7 @@ static void say_facts(struct upgrade *u, const struct job *j)
 	say_begin(&u->packet, "request");
 	say_text(&u->packet, "service", j->backend->name);
 	say_text(&u->packet, "peer", peer);
-	say_text(&u->packet, "tenant", j->request ? j->request->tenant : "");
+	say_text(&u->packet, "tenant", j->request && j->request->tenant ? j->request->tenant : "");
 	say_int(&u->packet, "begunUs",
 		j->request ? j->request->begun_us : loop_now_us(u->gateway->loop));
 }
