@@ -99,22 +99,29 @@ static void chunks_move(struct chunks *to, struct chunks *from)
 	from->bytes = 0;
 }
 
-/* Small spools get chunks of their size: a held request costs its bytes, not 64 KiB. */
-static size_t capacity_for(const struct chunks *c, size_t len)
+static size_t round_up(size_t bytes)
 {
-	if (c->bytes + len >= CHUNK_BYTES)
-		return CHUNK_BYTES;
-	size_t exact = (len + 63) & ~(size_t)63;
-	return c->bytes ? (exact > c->bytes ? exact : c->bytes) : exact;
+	return (bytes + 63) & ~(size_t)63;
 }
 
-static bool chunks_add(struct spool_space *space, struct chunks *c, const char *at, size_t len)
+/* Small spools get chunks of their size, and none gets more than may still come (`most`): a held
+ * request costs its bytes, not 64 KiB. */
+static size_t capacity_for(const struct chunks *c, size_t len, int64_t most)
+{
+	size_t capacity = round_up(len > c->bytes ? len : c->bytes);
+	if (c->bytes + len >= CHUNK_BYTES)
+		capacity = CHUNK_BYTES;
+	return most < (int64_t)capacity ? round_up((size_t)most) : capacity;
+}
+
+static bool chunks_add(struct spool_space *space, struct chunks *c, const char *at, size_t len,
+		       int64_t most)
 {
 	struct chunk *last =
 		list_is_empty(&c->list) ? NULL : LIST_OWNER(c->list.prev, struct chunk, link);
 	while (len) {
 		if (!last || last->end == last->capacity) {
-			last = chunk_new(space, capacity_for(c, len));
+			last = chunk_new(space, capacity_for(c, len, most));
 			if (!last)
 				return false;
 			list_push_back(&c->list, &last->link);
@@ -126,6 +133,7 @@ static bool chunks_add(struct spool_space *space, struct chunks *c, const char *
 		c->bytes += n;
 		at += n;
 		len -= n;
+		most -= (int64_t)n;
 	}
 	return true;
 }
@@ -402,7 +410,8 @@ enum spool_error spool_write(struct spool *s, const void *bytes, size_t len)
 		return s->error;
 	}
 	size_t before = s->tail.bytes;
-	if (!chunks_add(space, s->on_disk ? &s->tail : &s->head, bytes, len))
+	if (!chunks_add(space, s->on_disk ? &s->tail : &s->head, bytes, len,
+			s->limits.max_bytes - spool_length(s)))
 		fail(s, SPOOL_NO_MEMORY);
 	space->waiting_bytes += (int64_t)(s->tail.bytes - before);
 	drive(s);

@@ -150,7 +150,9 @@ enum spool_error job_add_body(struct job *j, const char *bytes, size_t len)
 {
 	const struct body_config *c = &j->backend->config->body;
 	if (!j->body) {
-		struct spool_limits limits = {c->memory_bytes, c->max_bytes};
+		bool is_known = j->content_length >= 0;
+		struct spool_limits limits = {c->memory_bytes,
+					      is_known ? j->content_length : c->max_bytes};
 		j->body = spool_new(&job_gateway(j)->spool, limits, on_spool, j);
 	}
 	if (!j->body)

@@ -51,6 +51,7 @@ struct job {
 	struct str head;    /* as it goes to the pod */
 	int64_t held_bytes; /* of memory, without the body, as reported to the gateway's budget */
 	struct spool *body; /* NULL: none */
+	int64_t content_length; /* of the body, as announced; -1: it was not */
 	int64_t body_bytes;
 
 	uint64_t grant, pod; /* while it has a slot */

@@ -287,6 +287,7 @@ static struct job *make_job(struct request *r, const struct route *route,
 		return NULL;
 	j->request = r;
 	j->is_head = r->is_head;
+	j->content_length = head->content_length;
 	j->is_safe =
 		r->is_head || slice_is(head->method, "GET") || slice_is(head->method, "OPTIONS");
 	/* A job with a slot is answered, not tunnelled. */
