@@ -146,7 +146,8 @@ static enum h2_head_fault add_header(struct head *head, const struct h2_limits *
 		return H2_HEAD_NO_MEMORY;
 	str_add_slice(&head->text, name);
 	str_add_slice(&head->text, value);
-	head->headers[head->count++] = (struct h2_header){{NULL, name.len}, {NULL, value.len}};
+	head->headers[head->count++] =
+		(struct h2_header){{NULL, name.len}, {NULL, value.len}, false};
 	return head->text.failed ? H2_HEAD_NO_MEMORY : H2_HEAD_OK;
 }
 
@@ -452,10 +453,11 @@ const char *h2_fault(const struct h2 *h)
 
 enum head_kind { HEAD_INTERIM, HEAD_ALONE, HEAD_WITH_BODY };
 
-static nghttp2_nv nv(struct slice name, struct slice value)
+static nghttp2_nv nv(const struct h2_header *h)
 {
-	return (nghttp2_nv){(uint8_t *)name.at, (uint8_t *)value.at, name.len, value.len,
-			    NGHTTP2_NV_FLAG_NONE};
+	return (nghttp2_nv){(uint8_t *)h->name.at, (uint8_t *)h->value.at, h->name.len,
+			    h->value.len,
+			    h->is_unique ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE};
 }
 
 /* Hands a head to nghttp2, which copies it and lowers the names' case. */
@@ -468,9 +470,9 @@ static bool submit(struct h2 *h, int32_t stream, int status, const struct h2_hea
 	if (!list)
 		return false;
 	snprintf(digits, sizeof(digits), "%03d", status);
-	list[0] = nv(SLICE(":status"), slice_of(digits));
+	list[0] = nv(&(struct h2_header){SLICE(":status"), slice_of(digits), false});
 	for (size_t i = 0; i < count; i++)
-		list[i + 1] = nv(headers[i].name, headers[i].value);
+		list[i + 1] = nv(&headers[i]);
 	int error = kind == HEAD_INTERIM
 			    ? nghttp2_submit_headers(h->session, NGHTTP2_FLAG_NONE, stream, NULL,
 						     list, count + 1, NULL)

@@ -20,6 +20,7 @@ struct h2;
 
 struct h2_header {
 	struct slice name, value; /* names in lower case */
+	bool is_unique; /* of an answer: no other has this value, so it is not worth remembering */
 };
 
 struct h2_limits {

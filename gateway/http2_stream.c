@@ -319,7 +319,8 @@ static size_t list_headers(const struct answer *a, struct h2_header headers[HEAD
 {
 	size_t n = 0;
 	for (size_t i = 0; i < a->count && n < HEADERS_MAX - 1; i++)
-		headers[n++] = (struct h2_header){a->headers[i].name, a->headers[i].value};
+		headers[n++] = (struct h2_header){a->headers[i].name, a->headers[i].value,
+						  a->headers[i].id == HEADER_X_REQUEST_ID};
 	return n;
 }
 
@@ -343,7 +344,7 @@ static void respond(struct exchange *x, const struct answer *a)
 	timer_clear(&s->timer);
 	if (a->content_length >= 0) {
 		snprintf(length, sizeof(length), "%lld", (long long)a->content_length);
-		headers[n++] = (struct h2_header){SLICE("content-length"), slice_of(length)};
+		headers[n++] = (struct h2_header){SLICE("content-length"), slice_of(length), false};
 	}
 	if (!h2_respond(s->speaker->h2, s->id, a->status, headers, n, a->has_body))
 		break_off(s, END_CLIENT_LEFT);

@@ -55,8 +55,8 @@ static void end_stream(struct stream *s)
 
 static void answer(struct stream *s)
 {
-	struct h2_header headers[] = {{SLICE("Content-Type"), SLICE("text/plain")},
-				      {SLICE("x-a"), SLICE("b")}};
+	struct h2_header headers[] = {{SLICE("Content-Type"), SLICE("text/plain"), false},
+				      {SLICE("x-a"), SLICE("b"), false}};
 	s->has_answered = true;
 	s->left = (s->world->choice & 3) * 20000;
 	FUZZ_CHECK(h2_respond(s->world->h2, s->id, 200, headers, 2, s->left > 0), s->id, s->left);
