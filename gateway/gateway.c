@@ -143,15 +143,30 @@ static bool apply_services(struct gateway *gw)
 	return true;
 }
 
-static void apply_listeners(struct gateway *gw)
+/* Listeners are known by their addresses; those that share one (with port 0, for any that is free)
+ * by their order. NULL: it is configured no more, and stays as it was until the restart. */
+static const struct listener_config *settings_of(const struct gateway *gw, const struct listener *l)
 {
 	const struct config *c = gw->config;
+	size_t before = 0;
+	if (l->is_admin)
+		return &c->admin;
+	for (struct list *at = l->link.prev; at != &gw->listeners; at = at->prev) {
+		const struct listener *other = LIST_OWNER(at, struct listener, link);
+		before += !other->is_admin && strcmp(other->address, l->address) == 0;
+	}
+	for (size_t i = 0; i < c->listener_count; i++)
+		if (strcmp(c->listeners[i].address, l->address) == 0 && before-- == 0)
+			return &c->listeners[i];
+	return NULL;
+}
+
+static void apply_listeners(struct gateway *gw)
+{
 	LIST_EACH(l, &gw->listeners, struct listener, link) {
-		if (l->is_admin)
-			listener_configure(l, &c->admin);
-		for (size_t i = 0; i < c->listener_count && !l->is_admin; i++)
-			if (strcmp(c->listeners[i].address, l->address) == 0)
-				listener_configure(l, &c->listeners[i]);
+		const struct listener_config *settings = settings_of(gw, l);
+		if (settings)
+			listener_configure(l, settings);
 	}
 }
 

@@ -132,6 +132,28 @@ def test_a_session_without_a_certificate_is_none_where_one_is_asked_for(
     assert "Reused" not in said and "HTTP/1.1" not in said
 
 
+def test_two_listeners_on_any_port_keep_their_settings(gateway, pod, certificates):
+    """They are configured with the same address; a reload and an upgrade know them by their order."""
+    any_port = "127.0.0.1:0"
+    listeners = [{"address": any_port}, {"address": any_port, "tls": certificates.tls()},
+                 {"address": any_port, "tls": certificates.tls("one")}]
+
+    def look():
+        assert made.get("/x").status == 200
+        for number, name in ((1, "localhost"), (2, "one.test")):
+            with Client(made.addresses[number], tls=certificates.client(), name=name) as c:
+                assert c.get("/x").read_response().status == 200
+
+    made = gateway(pod, listeners=listeners, upgradable=True)
+    look()
+    made.reload({})
+    look()
+    made.upgrade()
+    look()
+    made.reload({"listeners": listeners[:2]})  # the third stays as it was until a restart
+    look()
+
+
 def served(made, name):
     """The subject of the certificate that a client is shown, and how many there are with it."""
     flags = ["-servername", name] if name else ["-noservername"]
