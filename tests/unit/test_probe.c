@@ -17,6 +17,7 @@
 #include "activator/providers/probe.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "tests/torture/failing.h"
 #include "tests/unit/scripted_server.h"
 
 enum { NO_ANSWER = -1 };
@@ -24,6 +25,7 @@ enum { NO_ANSWER = -1 };
 static struct probe_client client;
 static struct scripted_server server;
 static int answer;
+static int64_t timeout_us; /* of what is asked */
 
 static int set_up(void **state)
 {
@@ -33,6 +35,7 @@ static int set_up(void **state)
 	assert_non_null(client.http);
 	scripted_server_init(&server, client.loop);
 	answer = NO_ANSWER;
+	timeout_us = test_patience_us() / 4;
 	return 0;
 }
 
@@ -56,7 +59,7 @@ static void on_answer(void *owner, enum pod_answer a)
 static int ready(enum check_kind kind)
 {
 	char path[] = "/ready";
-	struct readiness_config c = {.kind = kind, .path = path, .timeout_us = 100 * US_PER_MS};
+	struct readiness_config c = {.kind = kind, .path = path, .timeout_us = timeout_us};
 	answer = NO_ANSWER;
 	assert_non_null(probe_readiness(&client, &server.address, &c, on_answer, NULL));
 	assert_int_equal(answer, NO_ANSWER);
@@ -73,7 +76,7 @@ static int idle(const char *json_path, double equals)
 		.path = path,
 		.json_path = (char *)(uintptr_t)json_path,
 		.equals = equals,
-		.timeout_us = 100 * US_PER_MS,
+		.timeout_us = timeout_us,
 	};
 	answer = NO_ANSWER;
 	assert_non_null(probe_idle(&client, &server.address, &c, on_answer, NULL));
@@ -141,6 +144,7 @@ static void silence_is_a_no(void **state)
 {
 	(void)state;
 	server.silent = true;
+	timeout_us = 100 * US_PER_MS;
 	int64_t before = clock_now_us();
 	assert_int_equal(ready(CHECK_HTTP_GET), ANSWER_NO);
 	assert_true(clock_now_us() - before >= 50 * US_PER_MS); /* the loop's time may lag */
@@ -159,6 +163,7 @@ static void an_unanswered_connect_is_a_no(void **state)
 	assert_int_equal(listen(listener, 0), 0);
 	int first = net_connect(&server.address), second = net_connect(&server.address);
 	usleep(1000);
+	timeout_us = 100 * US_PER_MS;
 	assert_int_equal(ready(CHECK_TCP_SOCKET), ANSWER_NO);
 	close(first);
 	close(second);
@@ -290,10 +295,8 @@ static void runs_out_of_memory_at_every_place(void **state)
 {
 	(void)state;
 	char path[] = "/ready", json[] = "a";
-	struct idle_config c = {.kind = CHECK_HTTP_GET,
-				.path = path,
-				.json_path = json,
-				.timeout_us = 100 * US_PER_MS};
+	struct idle_config c = {
+		.kind = CHECK_HTTP_GET, .path = path, .json_path = json, .timeout_us = timeout_us};
 	for (int i = 0; i < 40; i++) {
 		scripted_server_answer(&server,
 				       "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{\"a\":0}");
