@@ -65,13 +65,6 @@ BENCH_HELP := $(filter-out $(BENCH_MAIN),$(wildcard tests/bench/*.c))
 CODE      := $(wildcard base/*.[ch] config/*.[ch] metrics/*.[ch] activator/*.[ch] \
              activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] tests/*/*.[ch])
 
-FUZZERS   := request response http2 config core
-BENCH_PROGRAMS := pod load tls core count
-BENCH_MAIN := $(BENCH_PROGRAMS:%=tests/bench/%_main.c)
-BENCH_HELP := $(filter-out $(BENCH_MAIN),$(wildcard tests/bench/*.c))
-CODE      := $(wildcard base/*.[ch] config/*.[ch] metrics/*.[ch] activator/*.[ch] \
-             activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] tests/*/*.[ch])
-
 .PHONY: all unit pods replay torture-gateway fuzzers bench-programs run test test-deep torture \
         bench bench-full fuzz check format deps deps-test deps-deep deps-bench install clean
 .SECONDARY:

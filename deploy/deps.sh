@@ -8,7 +8,7 @@ for purpose in "$@"; do
 	build) packages="$packages gcc libc6-dev make pkg-config libevent-dev node-llhttp
 		libssl-dev libcjson-dev libcurl4-openssl-dev libnghttp2-dev" ;;
 	run) packages="$packages hey python3" ;;
-	test) packages="$packages libcmocka-dev clang-format python3 python3-pytest
+	test) packages="$packages libcmocka-dev clang-format python3 python3-pytest python3-pytest-xdist
 		python3-uvicorn python3-fastapi python3-websockets curl hey openssl" ;;
 	deep) packages="$packages clang libclang-rt-14-dev valgrind python3-h2" ;;
 	peers) packages="$packages haproxy nginx-light" ;;

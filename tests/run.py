@@ -27,7 +27,7 @@ SANITIZER_ENV = {
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
 SLOW_SUITE_S = 1500
-JOBS = 2  # where what runs side by side does not measure time
+JOBS = 2  # side by side, where nothing measures time
 
 
 def run(command, timeout_s=SLOW_SUITE_S, **env):
@@ -42,6 +42,20 @@ def run(command, timeout_s=SLOW_SUITE_S, **env):
         return -1, f"{late.stdout or ''}\ntook longer than {timeout_s} s"
 
 
+def side_by_side(suite, arguments):
+    """suite(argument) for each, JOBS of them at a time; their results in order."""
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for results in pool.map(lambda argument: list(suite(argument)), arguments):
+            yield from results
+
+
+def part(name, suite):
+    """A suite's results, and how long it took."""
+    started = time.monotonic()
+    yield from suite
+    print(f"  {time.monotonic() - started:4.0f} s  {name}", flush=True)
+
+
 def tap(command, name, **env):
     """A program that speaks TAP (cmocka does when asked): one result a line."""
     status, output = run(command, CMOCKA_MESSAGE_OUTPUT="TAP", **env)
@@ -52,18 +66,24 @@ def tap(command, name, **env):
         yield f"{name}: exit status {status}", False, output
 
 
+def unit_programs(build):
+    return [program for program in sorted((build / "tests" / "unit").glob("test_*"))
+            if program.suffix == "" and os.access(program, os.X_OK)]
+
+
 def unit_tests(build=SAN, wrapper=(), leave_out=(), **env):
-    for program in sorted((build / "tests" / "unit").glob("test_*")):
-        if program.suffix == "" and os.access(program, os.X_OK) and program.name not in leave_out:
-            yield from tap([*wrapper, program], program.name, **env)
+    yield from side_by_side(lambda program: tap([*wrapper, program], program.name, **env),
+                            [p for p in unit_programs(build) if p.name not in leave_out])
 
 
 def end_to_end_tests():
+    """A file's tests share their gateways, and so stay together."""
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
         status, output = run(
             ["/usr/bin/python3", "-m", "pytest", "-q", "-x" if os.environ.get("STOP") else "-q",
-             "-p", "no:cacheprovider", f"--junit-xml={report.name}", "tests/http",
-             "tests/integration"], PYTHONDONTWRITEBYTECODE="1")
+             "-p", "no:cacheprovider", "-n", JOBS, "--dist", "loadfile",
+             f"--junit-xml={report.name}", "tests/http", "tests/integration"],
+            PYTHONDONTWRITEBYTECODE="1")
         try:
             cases = xml.parse(report.name).getroot().iter("testcase")
         except xml.ParseError:
@@ -98,51 +118,55 @@ def demo():
 
 
 def quick():
-    yield from rules()
-    yield from unit_tests()
-    yield from replayed_corpora()
-    yield from end_to_end_tests()
-    yield from demo()
+    yield from part("rules", rules())
+    yield from part("unit tests", unit_tests())
+    yield from part("fuzzing corpora", replayed_corpora())
+    yield from part("end-to-end tests", end_to_end_tests())
+    yield from part("demo", demo())
+
+
+FUZZ_TARGETS = {"request": "http.dict", "response": "http.dict", "http2": "http2.dict",
+                "config": "config.dict", "core": "http.dict"}  # and the words they know
 
 
 def fuzz(seed=0):
     """Seed 0 is another each time; the deep tests take the same one, so that they tell of a change
     in the code and not of a lucky find: those are for `make fuzz`."""
-    seconds = os.environ.get("FUZZ_SECONDS", "60")
-    dictionaries = {"config": "config.dict", "http2": "http2.dict"}
-    for target in ("request", "response", "http2", "config", "core"):
-        corpus = ROOT / "tests" / "fuzz" / f"corpus-{target}"
-        words = ROOT / "tests" / "fuzz" / dictionaries.get(target, "http.dict")
-        with tempfile.TemporaryDirectory() as found:
-            status, output = run(
-                [ROOT / "build" / "fuzz" / f"fuzz-{target}", f"-max_total_time={seconds}",
-                 f"-seed={seed}",
-                 f"-dict={words}", "-max_len=4096", "-timeout=10", "-rss_limit_mb=2048",
-                 "-print_final_stats=1", f"-artifact_prefix={found}/", found, corpus],
-                timeout_s=int(seconds) + 120)
-            kept = [path for path in pathlib.Path(found).glob("*-*")
-                    if path.name.startswith(("crash", "leak", "timeout", "oom"))]
-            for path in kept:
+    yield from side_by_side(lambda target: fuzz_one(target, seed), FUZZ_TARGETS)
+
+
+def fuzz_one(target, seed):
+    seconds = os.environ.get("FUZZ_SECONDS", "40")
+    corpus = ROOT / "tests" / "fuzz" / f"corpus-{target}"
+    words = ROOT / "tests" / "fuzz" / FUZZ_TARGETS[target]
+    with tempfile.TemporaryDirectory() as found:
+        status, output = run(
+            [ROOT / "build" / "fuzz" / f"fuzz-{target}", f"-max_total_time={seconds}",
+             f"-seed={seed}", f"-dict={words}", "-max_len=4096", "-timeout=10",
+             "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={found}/", found,
+             corpus], timeout_s=int(seconds) + 120)
+        for path in pathlib.Path(found).glob("*-*"):
+            if path.name.startswith(("crash", "leak", "timeout", "oom")):
                 output += f"\n{path.name}: {path.read_bytes()!r}"
-        yield f"fuzz: {target} for {seconds} s", status == 0, output
+    yield f"fuzz: {target} for {seconds} s", status == 0, output
 
 
 def deep():
-    yield from unit_tests(ROOT / "build" / "clang")
-    yield from valgrind()
-    yield from instruction_budget()
-    yield from more_worlds()
-    yield from fuzz(seed=1)
-    yield from torture()
-    yield from soak()
+    yield from part("unit tests, built with clang", unit_tests(ROOT / "build" / "clang"))
+    yield from part("valgrind", valgrind())
+    yield from part("instructions", instruction_budget())
+    yield from part("more worlds", more_worlds())
+    yield from part("fuzzing", fuzz(seed=1))
+    yield from part("torture", torture())
+    yield from part("soak", soak())
 
 
 def valgrind():
     wrapper = ["valgrind", "-q", "--error-exitcode=9", "--leak-check=full",
                "--show-leak-kinds=definite,possible", "--errors-for-leak-kinds=definite",
                "--child-silent-after-fork=yes"]
-    # These start programs of their own, or measure time: valgrind would be what they see.
-    leave_out = {"test_process", "test_supervisor", "test_probe", "test_http_client"}
+    # They start the supervisor as /proc/self/exe, which valgrind takes for itself.
+    leave_out = {"test_process", "test_supervisor"}
     yield from unit_tests(ROOT / "build", wrapper, leave_out, SLOTGATE_TEST_WORLDS="60")
 
 
@@ -153,9 +177,11 @@ def instruction_budget():
 
 def more_worlds():
     """The core's property test over other worlds than in the quick set."""
-    for seed in (1_000_000, 2_000_000, 3_000_000):
-        yield from tap([SAN / "tests/unit/test_core_property"], f"worlds from {seed}",
-                       SLOTGATE_TEST_SEED=str(seed))
+    def worlds(seed):
+        return tap([SAN / "tests/unit/test_core_property"], f"worlds from {seed}",
+                   SLOTGATE_TEST_SEED=str(seed))
+
+    yield from side_by_side(worlds, (1_000_000, 2_000_000, 3_000_000))
 
 
 def soak():
@@ -171,12 +197,8 @@ TORTURED = {"TORTURE_RUNS": "12", "TORTURE_SECONDS": "1", "SLOTGATE_TEST_WORLDS"
 def torture():
     """Allocations fail: one after the other in the unit tests, and now and then under load."""
     settings = {**TORTURED, **{k: v for k, v in os.environ.items() if k.startswith("TORTURE_")}}
-    programs = [p for p in sorted((SAN / "tests" / "unit").glob("test_*"))
-                if p.suffix == "" and os.access(p, os.X_OK)]
-    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-        for results in pool.map(lambda p: list(tap([p], f"torture: {p.name}", **settings)),
-                                programs):
-            yield from results
+    yield from side_by_side(lambda p: tap([p], f"torture: {p.name}", **settings),
+                            unit_programs(SAN))
     status, output = run(["/usr/bin/python3", "tests/deep/torture.py"], timeout_s=400,
                          SECONDS=os.environ.get("SOAK_SECONDS", "30"), BUILD="build/san",
                          CLIENTS="12")
