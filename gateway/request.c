@@ -12,6 +12,7 @@
 #include "gateway/forwarding.h"
 #include "gateway/gateway.h"
 #include "gateway/rate_floor.h"
+#include "gateway/refuse.h"
 #include "gateway/relay.h"
 #include "gateway/reply.h"
 #include "gateway/router.h"
@@ -77,70 +78,6 @@ static void request_finish(struct request *r, enum outcome outcome)
 	mem_free(r);
 }
 
-/* --- answers of our own ---------------------------------------------------------------------- */
-
-static void answer_problem(struct request *r, int status, const char *reason, const char *detail,
-			   int64_t retry_after_us)
-{
-	bool is_nonsense = status == 400 || status == 501; /* what follows it may be too */
-	r->status = status;
-	r->reason = reason;
-	r->has_responded = true;
-	reply_problem(r->exchange, &(struct problem){
-					   .status = status,
-					   .reason = reason,
-					   .detail = detail,
-					   .retry_after_us = retry_after_us,
-					   .request_id = r->id,
-					   .authenticate = status == 401 ? "Bearer" : NULL,
-					   .no_body = r->is_head,
-					   .close = is_nonsense,
-				   });
-}
-
-static void refuse(struct request *r, int status, const char *reason, const char *detail)
-{
-	r->outcome = OUTCOME_REFUSED;
-	answer_problem(r, status, reason, detail, 0);
-}
-
-static const char *refusal_detail(const struct request *r, enum refusal why)
-{
-	switch (why) {
-	case REFUSAL_QUEUE_FULL:
-		return "as many requests wait as queue.maxRequests allows";
-	case REFUSAL_TENANT_QUEUE_FULL:
-		return "as many requests of this tenant wait as its maxQueued allows";
-	case REFUSAL_EXPIRED:
-		return "no slot became free within queue.maxWait";
-	case REFUSAL_COLD_START:
-		return "no pod became ready within queue.coldStartMaxWait";
-	case REFUSAL_SCALING_FAILED:
-		return service_scaling_failure(backend_service(r->backend));
-	case REFUSAL_NO_PODS:
-		return "no pod is ready, and this route does not wait for one";
-	case REFUSAL_ATTEMPTS:
-		return "as many pods as queue.maxAttempts allows could not be reached";
-	case REFUSAL_PASSES_FULL:
-		return "as many requests are beside the slots as passThrough.maxRequests allows";
-	case REFUSAL_CLOSING:
-		return "the service is being removed, or the gateway is stopping";
-	default:
-		return "the gateway is out of memory";
-	}
-}
-
-static void refuse_by(struct request *r, enum refusal why, int64_t retry_after_us)
-{
-	if (r->takes_slot)
-		metrics_count(r->backend->stats.queue_outcomes[why]);
-	r->outcome = OUTCOME_REFUSED;
-	/* 0 would leave the header out, but a refused client should be told when to come again. */
-	int status = why == REFUSAL_TENANT_QUEUE_FULL ? 429 : 503;
-	answer_problem(r, status, refusal_name(why), refusal_detail(r, why),
-		       retry_after_us > 0 ? retry_after_us : 1);
-}
-
 /* --- begin: what it is ----------------------------------------------------------------------- */
 
 static void copy(char *to, size_t size, struct slice from)
@@ -179,77 +116,11 @@ static struct request *request_new(struct gateway *gw, struct exchange *x,
 	return r;
 }
 
-/* It asks about the last one that it may reach: that is the gateway. */
-static void answer_options(struct request *r)
-{
-	r->route = "none";
-	r->status = 200;
-	r->has_responded = true;
-	reply_text(r->exchange, 200, "text/plain", "", 0, false);
-}
-
-static void refuse_route(struct request *r, const struct route *route)
-{
-	switch (route->kind) {
-	case ROUTE_NO_SERVICE:
-		if (r->exchange->relay) { /* it was configured when the client asked */
-			refuse(r, 503, "closing", "the service has been removed");
-			break;
-		}
-		refuse(r, 404, "no_service", "no service is configured for this host");
-		break;
-	case ROUTE_BAD_METHOD:
-		refuse(r, 501, "bad_method", "this method is not served here");
-		break;
-	case ROUTE_BLOCKED:
-		r->route = route->pattern->text;
-		refuse(r, 403, "blocked", "this route is blocked for clients of this service");
-		break;
-	case ROUTE_END:
-		answer_options(r);
-		break;
-	default:
-		refuse(r, 400, "bad_target", "the request target is neither a path nor a URL");
-		break;
-	}
-}
-
-/* Who asks, and whether that one may come in; if not, it is answered here. */
-static bool let_in(struct request *r, const struct visitor *v)
+static void meet(struct request *r, const struct visitor *v)
 {
 	if (v->name)
 		r->tenant = mem_copy(v->name, strlen(v->name) + 1);
 	r->tenant_id = v->tenant;
-	switch (v->verdict) {
-	case VERDICT_WELCOME:
-		return true;
-	case VERDICT_NO_KEY:
-		refuse(r, 401, "unauthorized",
-		       "a key is needed, as Authorization: Bearer KEY or x-api-key: KEY");
-		break;
-	case VERDICT_UNKNOWN_KEY:
-		refuse(r, 401, "unauthorized", "this key is not known here");
-		break;
-	case VERDICT_DISABLED:
-		refuse(r, 403, "forbidden", "this key is disabled");
-		break;
-	case VERDICT_ELSEWHERE:
-		refuse(r, 403, "forbidden", "this key is not for this service");
-		break;
-	case VERDICT_TWO_KEYS:
-		refuse(r, 400, "two_keys", "the request presents two different keys");
-		break;
-	case VERDICT_TOO_FAST:
-		r->outcome = OUTCOME_REFUSED;
-		answer_problem(r, 429, "rate_limited",
-			       "this tenant sends more requests than its requestsPerSecond allows",
-			       v->retry_after_us);
-		break;
-	case VERDICT_NO_MEMORY:
-		refuse_by(r, REFUSAL_NO_MEMORY, 0);
-		break;
-	}
-	return false;
 }
 
 /* A cookie that names a ready pod keeps a browser on it: its session lives there. */
@@ -306,27 +177,12 @@ static bool body_is_too_large(const struct request *r, int64_t bytes)
 	return bytes > r->backend->config->body.max_bytes;
 }
 
-static void refuse_body(struct request *r)
-{
-	refuse(r, 413, "body_too_large", "the request's body is larger than body.maxBytes");
-}
-
 static void drop_job(struct request *r)
 {
 	struct job *j = r->job;
 	r->job = NULL;
 	if (j)
 		job_leave(j);
-}
-
-static void shed(struct request *r)
-{
-	int64_t wait_us = service_expected_wait_us(backend_service(r->backend), 0, now_of(r));
-	shed_count(r->gateway, SHED_REQUEST);
-	r->outcome = OUTCOME_REFUSED;
-	answer_problem(r, 503, "overloaded",
-		       "clients hold as much of the gateway's memory as limits.memory allows",
-		       wait_us > 0 ? wait_us : US_PER_S);
 }
 
 /* Asks for a place in the queue before the body is read. */
@@ -336,7 +192,7 @@ static bool admit(struct request *r, const struct route *route, const struct htt
 	struct service *s = backend_service(r->backend);
 	struct job *j = make_job(r, route, head);
 	if (!j) {
-		refuse_by(r, REFUSAL_NO_MEMORY, 0);
+		refuse_ticket(r, REFUSAL_NO_MEMORY, 0);
 		return false;
 	}
 	/* After an upgrade it is the other process that admits. */
@@ -345,7 +201,7 @@ static bool admit(struct request *r, const struct route *route, const struct htt
 		enum refusal why = j->ticket.refusal;
 		int64_t retry_after_us = j->ticket.retry_after_us;
 		drop_job(r);
-		refuse_by(r, why, retry_after_us);
+		refuse_ticket(r, why, retry_after_us);
 		return false;
 	}
 	struct http_head upgradeless = *head;
@@ -378,14 +234,17 @@ static void begin(struct exchange *x, const struct http_head *head)
 	struct visitor v =
 		x->relay ? tenants_let_in_before(r->backend, x->relay->tenant)
 			 : tenants_ask(r->backend, head, route.target, x->peer, now_of(r));
-	if (!let_in(r, &v))
+	meet(r, &v);
+	if (v.verdict != VERDICT_WELCOME) {
+		refuse_visitor(r, &v);
 		return;
+	}
 	if (body_is_too_large(r, head->content_length)) {
 		refuse_body(r);
 		return;
 	}
 	if (!x->relay && shed_is_due(gw)) { /* a relayed one has been let in already */
-		shed(r);
+		refuse_for_memory(r);
 		return;
 	}
 	if (!admit(r, &route, head, &v.withheld))
@@ -409,8 +268,8 @@ static void refuse_to_keep(struct request *r, enum spool_error error)
 		  r->backend->name, spool_error_text(error));
 	drop_job(r);
 	r->outcome = OUTCOME_REFUSED;
-	answer_problem(r, 503, is_overload ? "overloaded" : "spool", spool_error_text(error),
-		       US_PER_S);
+	refuse_with(r, 503, is_overload ? "overloaded" : "spool", spool_error_text(error),
+		    US_PER_S);
 }
 
 static void on_body(struct exchange *x, const char *bytes, size_t len)
@@ -448,7 +307,7 @@ static void on_body_end(struct exchange *x)
 	forward_request_framing(&j->head, needs_length ? j->body_bytes : -1);
 	if (j->head.failed) {
 		drop_job(r);
-		refuse_by(r, REFUSAL_NO_MEMORY, 0);
+		refuse_ticket(r, REFUSAL_NO_MEMORY, 0);
 		return;
 	}
 	r->found_cold = service_is_cold(backend_service(r->backend));
@@ -460,7 +319,7 @@ static void on_body_end(struct exchange *x)
 void request_refused(struct request *r, enum refusal why, int64_t retry_after_us)
 {
 	r->job = NULL;
-	refuse_by(r, why, retry_after_us);
+	refuse_ticket(r, why, retry_after_us);
 }
 
 void request_requeued(struct request *r)
@@ -495,7 +354,7 @@ void request_failed(struct request *r, enum outcome outcome, int status, const c
 		exchange_reset(r->exchange);
 		return;
 	}
-	answer_problem(r, status, reason, detail, status == 503 ? US_PER_S : 0);
+	refuse_with(r, status, reason, detail, status == 503 ? US_PER_S : 0);
 }
 
 enum { OWN_HEADERS = 4 };
