@@ -86,6 +86,7 @@ bool record_backend(struct channel *c, struct str *packet, struct backend *b)
 	say_text(packet, "name", b->name);
 	say_id(packet, "backend", b->number);
 	say_int(packet, "provider", b->config->provider);
+	say_bool(packet, "isRetired", b->is_retired);
 	say_id(packet, "lastOrder", s.last_order);
 	say_int(packet, "serviceTimeUs", s.service_time_us);
 	say_int(packet, "coldStartUs", s.cold_start_us);
@@ -137,6 +138,7 @@ static bool restore_service(struct restoring *r, const struct message *m)
 	r->backend = b;
 	r->number = message_id(m, "backend");
 	r->pod = 0;
+	r->is_back = b && !b->is_retired && message_bool(m, "isRetired");
 	if (b && b->is_retired)
 		s.desired = 0; /* as many as its jobs have, and no new ones */
 	if (b)
@@ -160,6 +162,8 @@ static bool restore_pod(struct restoring *r, const struct message *m)
 	};
 	if (!r->backend || state < 0 || state >= POD_STATES || n <= 0 || n >= (int)sizeof(r->name))
 		return false;
+	if (r->is_back && (state == POD_READY || state == POD_FULL))
+		r->record.state = POD_STARTING;
 	r->pod = service_restore_pod(backend_service(r->backend), &r->record, now_of(r));
 	return r->pod != 0;
 }

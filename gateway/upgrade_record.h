@@ -25,6 +25,7 @@ struct restoring {
 	struct list *adopted; /* of struct adopted: where they go */
 	struct backend *backend;
 	uint64_t number; /* of the old process's backend */
+	bool is_back;	 /* it was out of the configuration there: others may have used its pods */
 	uint64_t pod;
 	char name[160]; /* of that pod */
 	struct pod_record record;

@@ -112,10 +112,13 @@ void service_restore_pod_state(struct service *s, uint64_t pod, const struct pod
 		if (p->slot_counts[SLOT_QUARANTINED])
 			pod_move(s, p, POD_QUARANTINED, now_us);
 		break;
+	case POD_ABSENT:
+		if (!p->provider_data)
+			pod_move(s, p, POD_ABSENT, now_us);
+		break; /* else it is configured again: as in a reload it is STARTING */
 	case POD_CHECKING:
 	case POD_EJECTED:
 	case POD_REMOVING:
-	case POD_ABSENT:
 		pod_move(s, p, r->state, now_us);
 		break;
 	default:

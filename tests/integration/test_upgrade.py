@@ -430,6 +430,49 @@ def test_who_waits_for_a_removed_service_is_told(front, pod):
     assert other.read_response().status == 200
 
 
+def test_a_service_that_comes_back_does_not_trust_its_pods(gateway, pods):
+    """It was out of the configuration, and another service works on its pod."""
+    one, two = pods(2)
+    front = gateway(one, two, name="x", upgradable=True, top={"drainTimeout": "30s"})
+    clients = [front.open_post("/job/0"), front.open_post("/job/1")]
+    first, second = one.next(), two.next()
+    front.reload({**front.settings, "services": [service(one, name="y")]})
+    first.answer()
+    wait_until(lambda: front.figures("y")["ready"] == 1, "y: ready")
+    clients.append(front.open_post("/job/2"))
+    other = one.next()
+    front.config_path = front.directory / "next.json"  # the old process does not see it
+    front.write_config({**front.settings, "services": [service(one, name="x")]})
+    front.upgrade()
+    clients.append(front.open_post("/job/3"))
+    wait_until(lambda: front.figures("x")["waiting"] == 1, "x: waiting")
+    wait_until(lambda: front.figures("y")["working"] == 1, "y: working")
+    assert one.paths()[-1] == "/job/2"
+    other.answer()
+    one.next().answer()
+    second.answer()
+    assert [client.read_response().status for client in clients] == [200] * 4
+
+
+def test_a_pod_that_is_configured_again_comes_back_with_its_job(gateway, pods):
+    one, two = pods(2)
+    front = gateway(one, two, upgradable=True, top={"drainTimeout": "30s"})
+    both = front.settings
+    clients = [front.open_post("/job/0"), front.open_post("/job/1")]
+    first, second = one.next(), two.next()
+    front.reload({**both, "services": [service(one)]})
+    front.wait_for_pod(two, "absent")
+    front.config_path = front.directory / "next.json"  # the old process does not see it
+    front.write_config(both)
+    front.upgrade()
+    clients.append(front.open_post("/job/2"))
+    front.wait_for(waiting=1, working=2)
+    second.answer()
+    two.next().answer()
+    first.answer()
+    assert [client.read_response().status for client in clients] == [200] * 3
+
+
 # --- upgrades that fail ---
 
 def new_process_fails(front, *flags):
