@@ -265,4 +265,8 @@ void config_drop(struct config *); /* frees it with the last holder; NULL is har
 const struct slot_pattern *slot_pattern_match(const struct slot_pattern *, size_t count,
 					      struct slice method, struct slice path);
 
+/* The same where a match lets a request in: however a pod may read the path, it matches. */
+bool slot_pattern_surely_matches(const struct slot_pattern *, size_t count, struct slice method,
+				 struct slice path);
+
 #endif

@@ -183,7 +183,8 @@ static const struct option service_options[] = {
 		 "changes. Left out: everybody may."},
 	{"apiKeys.open", OPTION_LIST, 0, 0, 1000, .values = "patterns",
 	 .help = "The requests that need no key, as \"METHOD PATH\": a health check, or "
-		 "\"OPTIONS *\" for browsers of other origins, which ask first without a key."},
+		 "\"OPTIONS *\" for browsers of other origins, which ask first without a key. The "
+		 "path must match both as sent and decoded and normalised."},
 	{"apiKeys.forward", OPTION_BOOL, AT(api_keys.forward), .fallback = "false",
 	 .help = "Whether the pod is shown the key. Else it is taken out of the request."},
 

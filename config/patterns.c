@@ -4,7 +4,8 @@
  * Servers decode and tidy a path before they route it, each in its way. So that no spelling of a
  * route gets past its pattern, a path that is not in normal form is compared twice: as it was sent,
  * and normalised (decoded once, without dot segments and repeated slashes, with and without its
- * last slash). Matching one of them is matching.
+ * last slash). Matching one of them is matching, where that is the safe side; where a match lets a
+ * request in, all must match.
  */
 #include <string.h>
 
@@ -173,22 +174,49 @@ static bool path_matches(const char *pattern, const struct forms *f)
 	return wildcard_matches(pattern, f->normal) || wildcard_matches(pattern, bare);
 }
 
+/* No server that reads the path in its own way is led elsewhere. */
+static bool path_surely_matches(const char *pattern, const struct forms *f)
+{
+	struct forms normal = {.sent = f->normal.at ? f->normal : f->sent, .normal = f->normal};
+	return !f->too_long && wildcard_matches(pattern, f->sent) && path_matches(pattern, &normal);
+}
+
+static struct forms forms_of(struct slice path, struct normal *normal)
+{
+	struct forms f = {.sent = without_query(path)};
+	if (!is_normal(f.sent)) {
+		f.too_long = !normalise(f.sent, normal);
+		f.normal = (struct slice){normal->path, normal->len};
+	}
+	return f;
+}
+
+/* A pod may take "post" for POST: a job under that name is a job all the same. */
+static bool method_matches(const struct slot_pattern *p, struct slice method)
+{
+	return strcmp(p->method, "*") == 0 || slice_is_nocase(method, p->method);
+}
+
 const struct slot_pattern *slot_pattern_match(const struct slot_pattern *patterns, size_t count,
 					      struct slice method, struct slice path)
 {
 	struct normal normal;
-	struct forms f = {.sent = without_query(path)};
-	if (!is_normal(f.sent)) {
-		f.too_long = !normalise(f.sent, &normal);
-		f.normal = (struct slice){normal.path, normal.len};
-	}
-	for (const struct slot_pattern *p = patterns; p < patterns + count; p++) {
-		bool any = strcmp(p->method, "*") == 0;
-		/* A pod may take "post" for POST: a job under that name is a job all the same. */
-		if ((any || slice_is_nocase(method, p->method)) && path_matches(p->path, &f))
+	struct forms f = forms_of(path, &normal);
+	for (const struct slot_pattern *p = patterns; p < patterns + count; p++)
+		if (method_matches(p, method) && path_matches(p->path, &f))
 			return p;
-	}
 	return NULL;
+}
+
+bool slot_pattern_surely_matches(const struct slot_pattern *patterns, size_t count,
+				 struct slice method, struct slice path)
+{
+	struct normal normal;
+	struct forms f = forms_of(path, &normal);
+	for (const struct slot_pattern *p = patterns; p < patterns + count; p++)
+		if (method_matches(p, method) && path_surely_matches(p->path, &f))
+			return true;
+	return false;
 }
 
 const char *pattern_fault(const char *path)

@@ -76,6 +76,29 @@ static void look_for_log(const char *path, struct str *lines)
 	str_release(&directory);
 }
 
+static void look_for_upgrade(const char *path, struct str *lines)
+{
+	const struct place *at = PLACE_KEY(NULL, "upgradeSocket");
+	struct str directory;
+	struct stat st;
+	const char *slash = strrchr(path, '/'); /* it is absolute */
+	str_init(&directory);
+	str_add(&directory, path, slash > path ? (size_t)(slash - path) : 1);
+	if (!directory.failed && !is_directory(directory.at))
+		fault_at_text(lines, at, path,
+			      "its directory is not there: slotgate will not start without it");
+	else if (!directory.failed && stat(directory.at, &st) == 0 &&
+		 st.st_mode & (S_IWGRP | S_IWOTH))
+		fault_at_text(lines, at, path,
+			      "others can write to its directory: slotgate will not start; give "
+			      "it one of its own (owner: slotgate's user, mode 0700)");
+	else if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		fault_at_text(lines, at, path,
+			      "is there and no socket: slotgate will not start; name a path that "
+			      "is free");
+	str_release(&directory);
+}
+
 void config_warnings(const struct config *c, struct str *lines)
 {
 	if (!is_directory(c->spool_directory) || access(c->spool_directory, W_OK) != 0)
@@ -83,6 +106,8 @@ void config_warnings(const struct config *c, struct str *lines)
 			      "is no directory here that may be written: large bodies will be "
 			      "refused");
 	look_for_log(c->access_log, lines);
+	if (c->upgrade_socket)
+		look_for_upgrade(c->upgrade_socket, lines);
 	for (size_t i = 0; i < c->service_count; i++)
 		if (c->services[i].provider == PROVIDER_PROCESS)
 			look_for_command(&c->services[i],

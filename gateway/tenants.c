@@ -183,8 +183,7 @@ static void log_denied(struct backend *b, enum verdict verdict, const struct net
 static bool is_open(const struct api_keys_config *c, const struct http_head *head,
 		    struct slice target)
 {
-	return c->open_count &&
-	       slot_pattern_match(c->open, c->open_count, head->method, target) != NULL;
+	return slot_pattern_surely_matches(c->open, c->open_count, head->method, target);
 }
 
 struct visitor tenants_ask(struct backend *b, const struct http_head *head, struct slice target,

@@ -463,6 +463,11 @@ static bool is_safe(const char *path)
 			  directory);
 		return false;
 	}
+	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+		log_error("upgradeSocket: %s is there and no socket: name a path that is free",
+			  path);
+		return false;
+	}
 	return true;
 }
 

@@ -88,6 +88,22 @@ def test_what_this_machine_lacks_is_a_warning(check, tmp_path):
         "services[0].pods.process.command"]
 
 
+@pytest.mark.parametrize("name", ["none/upgrade", "open/upgrade", "own/file"])
+def test_a_bad_upgrade_socket_is_told_and_nothing_is_overwritten(check, tmp_path, name):
+    for directory, mode in (("open", 0o777), ("own", 0o700)):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory).chmod(mode)
+    (tmp_path / "own/file").write_text("precious")
+    settings = {**config([{"name": "sd", "pods": {"static": ["127.0.0.1:1"]}}]),
+                "upgradeSocket": str(tmp_path / name)}
+    result = check(settings)
+    assert result.returncode == 0 and result.stderr.startswith("warning: upgradeSocket: ")
+    assert "will not start" in result.stderr
+    result = check(settings, "serve")
+    assert result.returncode == 1 and "upgradeSocket: " in result.stderr
+    assert (tmp_path / "own/file").read_text() == "precious"
+
+
 @pytest.mark.parametrize("command, there", [
     ("sh", True), ("/bin/sh", True), ("no-such-program", False), ("/etc/passwd", False),
     ("/etc", False), ("/opt/gpu-{index}/run", True),

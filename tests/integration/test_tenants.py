@@ -133,6 +133,20 @@ def test_open_routes_need_no_key(secured):
     assert front.access_line("known")["tenant"] == "acme"
 
 
+@pytest.mark.parametrize("path", [
+    "/private/../health", "/private/..%2fhealth", "/public/../private", "/public/..%2fprivate",
+    "/public/%2e%2e/private", "/private/../public/x", "/./health", "//health", "/health/..",
+])
+def test_no_spelling_of_a_path_opens_another(secured, path):
+    """A pod may tidy a path or not: a key is needed unless it comes out open either way."""
+    front, pod, _ = secured(entry("acme"), api={"open": ["GET /health", "GET /public/*"]})
+    assert front.get(path).status == 401
+    assert front.get(path, bearer("acme")).status == 200
+    for open_path in ("/health?x=/../y", "/public/a%20b", "/public/a/./b", "/public/"):
+        assert front.get(open_path).status == 200
+    assert [request.path for request in pod.requests][0] == path
+
+
 def test_a_preflight_needs_a_key_unless_it_is_open(secured):
     """It would wake a pod and reach it."""
     front, _, _ = secured(entry("acme"))

@@ -227,6 +227,29 @@ static void test_long_paths(void **state)
 	assert_true(long_matches("/x", "/aaaaaaa", 5000, "%61"));
 }
 
+static bool surely(const char *pattern, const char *path)
+{
+	struct slot_pattern p = {.method = "GET", .path = (char *)(uintptr_t)pattern};
+	return slot_pattern_surely_matches(&p, 1, SLICE("GET"), slice_of(path));
+}
+
+/* Where a match lets in, no spelling brings another path in, however long. */
+static void test_a_sure_match(void **state)
+{
+	(void)state;
+	char path[6000];
+	assert_true(surely("/health", "/health?x=/../y"));
+	assert_true(surely("/public/*", "/public/a%20b"));
+	assert_false(surely("/health", "/private/../health"));
+	assert_false(surely("/health", "//health"));
+	assert_false(surely("/public/*", "/public/..%2fprivate"));
+	assert_false(surely("/public/*", "/private/../public/x"));
+	memset(path, 'a', sizeof(path));
+	path[0] = '/';
+	snprintf(path + 5000, sizeof(path) - 5000, "/../private");
+	assert_false(surely("/health", path));
+}
+
 /* Many wildcards against what almost matches them: exponential or quadratic code hangs here. */
 static void test_time_is_linear(void **state)
 {
@@ -248,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_the_first_pattern_wins),
 		cmocka_unit_test(test_long_paths),
+		cmocka_unit_test(test_a_sure_match),
 		cmocka_unit_test(test_time_is_linear),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
