@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -196,14 +197,28 @@ struct config *config_parse(const char *name, const char *text, size_t len, stru
 	return c;
 }
 
+static bool is_file(const char *path, const struct place *at, struct str *faults)
+{
+	struct stat st;
+	const char *fault = stat(path, &st) != 0   ? strerror(errno)
+			    : !S_ISREG(st.st_mode) ? "must be a file"
+						   : NULL;
+	if (fault)
+		fault_at_text(faults, at, path, fault);
+	return !fault;
+}
+
 static bool load_keys(struct config *c, struct str *faults)
 {
 	bool ok = true;
 	for (size_t i = 0; i < c->service_count; i++) {
 		struct api_keys_config *k = &c->services[i].api_keys;
-		if (k->file)
-			config_add_file(c, k->file);
-		if (k->file && !api_keys_load(&k->keys, k->file, c->services[i].name, faults))
+		const struct place *service = PLACE_ITEM(PLACE_KEY(NULL, "services"), i);
+		if (!k->file)
+			continue;
+		config_add_file(c, k->file);
+		if (!is_file(k->file, PLACE_KEY(PLACE_KEY(service, "apiKeys"), "file"), faults) ||
+		    !api_keys_load(&k->keys, k->file, c->services[i].name, faults))
 			ok = false;
 	}
 	return ok;

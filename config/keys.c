@@ -4,7 +4,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -209,17 +208,8 @@ bool api_keys_parse(struct api_keys *k, const char *name, const char *text, size
 
 bool api_keys_load(struct api_keys *k, const char *path, const char *service, struct str *faults)
 {
-	struct stat st;
 	struct str text;
 	bool ok = false;
-	if (stat(path, &st) != 0) {
-		str_printf(faults, "%s: %s\n", path, strerror(errno));
-		return false;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		str_printf(faults, "%s: must be a file\n", path);
-		return false;
-	}
 	str_init_must(&text);
 	int error = file_read(path, KEYS_FILE_MAX_BYTES, &text);
 	if (error == EFBIG)

@@ -1,6 +1,8 @@
 /* What a good configuration does not find on this machine. It may be elsewhere, or come later: these
  * are warnings, not faults. */
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -99,6 +101,21 @@ static void look_for_upgrade(const char *path, struct str *lines)
 	str_release(&directory);
 }
 
+static bool is_number(const char *text)
+{
+	return text[0] && !text[strspn(text, "0123456789")];
+}
+
+static void look_for_identity(const struct config *c, struct str *lines)
+{
+	if (c->user && !is_number(c->user) && !getpwnam(c->user))
+		fault_at_text(lines, PLACE_KEY(NULL, "user"), c->user,
+			      "there is no such user here: slotgate will not start as root");
+	if (c->group && !is_number(c->group) && !getgrnam(c->group))
+		fault_at_text(lines, PLACE_KEY(NULL, "group"), c->group,
+			      "there is no such group here: slotgate will not start as root");
+}
+
 void config_warnings(const struct config *c, struct str *lines)
 {
 	if (!is_directory(c->spool_directory) || access(c->spool_directory, W_OK) != 0)
@@ -106,6 +123,7 @@ void config_warnings(const struct config *c, struct str *lines)
 			      "is no directory here that may be written: large bodies will be "
 			      "refused");
 	look_for_log(c->access_log, lines);
+	look_for_identity(c, lines);
 	if (c->upgrade_socket)
 		look_for_upgrade(c->upgrade_socket, lines);
 	for (size_t i = 0; i < c->service_count; i++)
