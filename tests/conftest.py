@@ -3,7 +3,7 @@
     make SAN=1 build/san/slotgate build/san/demo-pod && /usr/bin/python3 -m pytest tests/http
 
 SLOTGATE_BUILD names the folder of the binaries (default: build/san, else build), TEST_PATIENCE the
-seconds that a test waits for what must happen (default 10).
+seconds that a test waits for what must happen (default 10); with more, tests may take longer too.
 """
 import resource
 import signal
@@ -14,8 +14,9 @@ from harness.certificates import Certificates
 from harness.demo import start_demo_pod, start_fastapi_pod
 from harness.gateway import Gateway, config, service
 from harness.pod import Pod
+from harness.wait import PATIENCE
 
-TEST_SECONDS = 60
+TEST_SECONDS = round(6 * PATIENCE)
 
 # Two thousand clients are one test; the gateway inherits this, too.
 _, _most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Soak: slotgate with sanitizers between bad clients, bad pods and reloads, then SIGTERM under load.
+"""Soak: slotgate with sanitizers between bad clients, bad pods, reloads and upgrades, then SIGTERM
+under load.
 
     SECONDS=60 BUILD=build/san CLIENTS=24 SEED=1 tests/deep/soak.py
 
@@ -15,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from soak_clients import SCENARIOS, Tally
-from soak_fleet import Fleet
+from soak_fleet import Fleet, adopt_orphans, wait_until
 from soak_http2 import SCENARIOS_HTTP2
 
 SECONDS = float(os.environ.get("SECONDS", "60"))
@@ -23,6 +24,7 @@ CLIENTS = int(os.environ.get("CLIENTS", "24"))
 SEED = int(os.environ.get("SEED", "0")) or random.randrange(1 << 30)
 QUIET_LIMIT = 40.0  # for everything to come to rest: the longest fault, and a restart
 DRAIN_LIMIT = 40.0
+UPGRADES = 0.3  # in each second of the first half
 MORE_DESCRIPTORS = 16  # kept connections and probes that happen to be open
 MORE_MEMORY = 40 << 20
 
@@ -68,19 +70,12 @@ class Load:
             self.tally.wrong(f"{self.busy} clients still wait {limit:.0f} s after the load")
 
 
-def wait_until(true, limit):
-    until = time.monotonic() + limit
-    while time.monotonic() < until:
-        if true():
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def check_quiet(fleet, tally):
-    """Nobody asks for anything: all counts are zero."""
+    """Nobody asks for anything: all counts are zero, and who has handed over has ended."""
     if not wait_until(lambda: not fleet.busy_counts(), QUIET_LIMIT):
         tally.wrong(f"not quiet: {fleet.busy_counts()}")
+    if not wait_until(lambda: all(p.poll() is not None for p in fleet.elders), QUIET_LIMIT):
+        tally.wrong(f"old processes left: {[p.pid for p in fleet.elders if p.poll() is None]}")
 
 
 def check_growth(tally, what, before, after, allowed):
@@ -89,27 +84,42 @@ def check_growth(tally, what, before, after, allowed):
         tally.wrong(f"{what} grew from {before} to {after}")
 
 
-def run_load(fleet, load, seconds):
+def upgrade(fleet, tally):
+    if fault := fleet.upgrade():
+        tally.wrong(fault)
+    tally.count("no upgrade to a faulty configuration" if fleet.is_faulty else "upgrades")
+
+
+def run_load(fleet, load, tally, seconds, upgrades=0.0):
+    """`upgrades`: how probable one is in each turn."""
     load.go.set()
     until, turn = time.monotonic() + seconds, 0
     while time.monotonic() < until:
         time.sleep(min(1.0, max(0.0, until - time.monotonic())))
         fleet.reload(turn)
+        if fleet.rng.random() < upgrades:
+            time.sleep(fleet.rng.random() * 0.2)
+            upgrade(fleet, tally)
         fleet.look()
+        for fault in fleet.over_caps():
+            tally.wrong(fault)
         turn += 1
     load.rest(QUIET_LIMIT)
 
 
-def check_end(fleet, load, tally):
-    """SIGTERM under load: what was under way is answered, nothing is left behind."""
+def check_end(fleet, load, tally, may_upgrade=False):
+    """SIGTERM under load, perhaps right after an upgrade: what was under way is answered, nothing is
+    left behind."""
     load.go.set()
     time.sleep(3)
+    if may_upgrade and not fleet.is_faulty:
+        upgrade(fleet, tally)
     tally.stopping = time.monotonic()
-    code = fleet.terminate(DRAIN_LIMIT)
+    codes = fleet.terminate(DRAIN_LIMIT)
     load.over.set()
     load.rest(15)
-    if code != 0:
-        tally.wrong(f"slotgate ended with {code}")
+    if any(codes):
+        tally.wrong(f"the slotgates ended with {codes}")
     for line in fleet.reports():
         tally.wrong(f"log: {line}")
     if left := wait_for_none(fleet.pod_processes):
@@ -127,17 +137,18 @@ def wait_for_none(what):
 def run(fleet, tally):
     load = Load(fleet, tally)
     print(f"soak: seed {SEED}, {CLIENTS} clients, {SECONDS:.0f} s")
-    run_load(fleet, load, SECONDS / 3)
+    run_load(fleet, load, tally, SECONDS / 2, UPGRADES)
     check_quiet(fleet, tally)
     before = fleet.descriptors(), fleet.memory()
-    run_load(fleet, load, SECONDS * 2 / 3)
+    run_load(fleet, load, tally, SECONDS / 2)
     check_quiet(fleet, tally)
     check_growth(tally, "descriptors", before[0], fleet.descriptors(), MORE_DESCRIPTORS)
     check_growth(tally, "resident bytes", before[1], fleet.memory(), MORE_MEMORY)
-    check_end(fleet, load, tally)
+    check_end(fleet, load, tally, may_upgrade=True)
 
 
 def main():
+    adopt_orphans()
     directory = tempfile.mkdtemp(prefix="slotgate-soak-")
     tally, fleet = Tally(), None
     try:

@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 
-from soak_fleet import EXTRA_HOST, HOSTS
+from soak_fleet import EXTRA_HOST, HOSTS, KEYED_HOST
 
 GENERATE = "/sdapi/v1/txt2img"
 ASIDE = ("/sdapi/v1/memory", "/sdapi/v1/progress?skip_current_image=true", "/sdapi/v1/samplers")
@@ -192,7 +192,8 @@ def expect(tally, job, wire, began, **more):
         return job.check(tally, wire.answer(slow), began, **more)
     except Ended as error:
         if not tally.may_break(began, error.got):
-            tally.wrong(f"{job.id}: {error}")
+            ago = f"{time.monotonic() - began:.1f} s after it was sent"
+            tally.wrong(f"{job.id}: {error}, {ago}, stopping: {tally.stopping is not None}")
         else:
             tally.count("closed while it may")
         return False
@@ -245,7 +246,7 @@ def write_slowly(wire, rng, tally, began):
     for piece in pieces(rng, job.wire, max(20, len(job.wire) // 15)):
         wire.send(piece)
         time.sleep(rng.random() * 0.02)
-    expect(tally, job, wire, began)
+    expect(tally, job, wire, time.monotonic())  # before its last byte it is no request yet
 
 
 @scenario
@@ -318,6 +319,35 @@ def come_and_go(wire, rng, tally, began):
         tally.wrong(f"{job.id}, extra: {status} {body[:200]}")
 
 
+# What a tenant may be told, beside its answer.
+TENANTS = {"large": (), "small": ("tenant_queue_full",), "hasty": ("rate_limited",),
+           "guest": ("unauthorized",), "off": ("forbidden",), "nobody": ("unauthorized",)}
+SHUT_OUT = ("off", "nobody")
+
+
+@scenario
+def with_key(wire, rng, tally, began):
+    for _ in range(rng.randint(1, 3)):
+        began, tenant = time.monotonic(), rng.choice(list(TENANTS))
+        job = Job(rng, host=KEYED_HOST, extra=f"Authorization: Bearer key-of-{tenant}\r\n")
+        wire.send(job.wire)
+        try:
+            status, headers, body = answer = wire.answer()
+        except Ended as error:
+            if not tally.may_break(began, error.got):
+                tally.wrong(f"{job.id} of {tenant}: {error}")
+            return
+        reason = json.loads(body).get("reason") if body and status != 200 else None
+        if status != 200 and reason in TENANTS[tenant]:
+            tally.count(f"tenant {tenant}: {status} {reason}")
+        elif status == 200 and tenant in SHUT_OUT:
+            tally.wrong(f"{job.id}: {tenant} was let in")
+        else:
+            job.check(tally, answer, began)
+        if "close" in headers.get("connection", ""):
+            return
+
+
 # --- bad clients ---
 
 @scenario
@@ -375,5 +405,5 @@ def nonsense(wire, rng, tally, _):
 
 
 SCENARIOS = {generate: 30, write_slowly: 5, read_slowly: 6, pipeline: 8, go_on_expect: 3,
-             framing: 6, pass_by: 8, come_and_go: 3, leave_while_sending: 6, leave_while_waiting: 8,
-             leave_while_reading: 6, fault: 5, nonsense: 3}
+             framing: 6, pass_by: 8, come_and_go: 3, with_key: 12, leave_while_sending: 6,
+             leave_while_waiting: 8, leave_while_reading: 6, fault: 5, nonsense: 3}
