@@ -21,6 +21,7 @@ from harness.wait import PATIENCE, wait_until
 REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|Assertion .* failed")
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PROMETHEUS = "text/plain; version=0.0.4"
+WRAPPER = os.environ.get("TEST_WRAPPER", "").split()  # what each slotgate runs in: valgrind
 
 
 def service(*pods, **options):
@@ -67,7 +68,8 @@ class Gateway:
         self.address = self.addresses[0]
 
     def start(self, *flags, in_child=None, pass_fds=(), wrapper=()):
-        command = [*wrapper, binary("slotgate"), "serve", "-c", str(self.config_path), *flags]
+        command = [*wrapper, *WRAPPER, binary("slotgate"), "serve", "-c", str(self.config_path),
+                   *flags]
         with open(self.log_path, "ab") as log, open(self.access_path, "ab") as access:
             return subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL,
                                     stdout=access, stderr=log, preexec_fn=in_child,
