@@ -276,8 +276,8 @@ static void on_task(void *owner)
 
 static bool has_said_nothing(struct connection *c)
 {
-	return c->state == CONNECTION_SHAKING_HANDS ||
-	       (c->state == CONNECTION_SNIFFING && stream_is_silent(&c->stream));
+	return (c->state == CONNECTION_SHAKING_HANDS || c->state == CONNECTION_SNIFFING) &&
+	       net_is_idle(c->stream.io.fd);
 }
 
 static void drain(struct connection *c)
