@@ -266,6 +266,7 @@ static void a_connection_to_itself_is_refused(void **state)
 	if (child == 0) {
 		if (!enter_network_with_port(40000))
 			_exit(SKIPPED);
+		http_client_free(client.http);
 		loop_free(client.loop);
 		client.loop = loop_new();
 		client.http = http_client_new(client.loop);
@@ -281,6 +282,9 @@ static void a_connection_to_itself_is_refused(void **state)
 		fd = socket(AF_INET, SOCK_STREAM, 0);
 		struct sockaddr *sa = &server.address.sa;
 		ok = ok && bind(fd, sa, server.address.len) == 0 && listen(fd, 1) == 0;
+		close(fd);
+		http_client_free(client.http); /* valgrind looks at the child's end, too */
+		loop_free(client.loop);
 		_exit(ok ? 0 : 1);
 	}
 	int status;
