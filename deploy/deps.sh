@@ -9,7 +9,8 @@ for purpose in "$@"; do
 		libssl-dev libcjson-dev libcurl4-openssl-dev libnghttp2-dev" ;;
 	run) packages="$packages hey python3" ;;
 	test) packages="$packages libcmocka-dev clang-format python3 python3-pytest python3-pytest-xdist
-		python3-uvicorn python3-fastapi python3-websockets curl hey openssl" ;;
+		python3-uvicorn python3-fastapi python3-websockets python3-hpack python3-hyperframe
+		nghttp2-client curl hey openssl" ;;
 	deep) packages="$packages clang libclang-rt-14-dev valgrind python3-h2" ;;
 	peers) packages="$packages haproxy nginx-light" ;;
 	bench) packages="$packages wrk nghttp2-client iproute2 openssl python3" ;;
