@@ -10,7 +10,7 @@ for purpose in "$@"; do
 	run) packages="$packages hey python3" ;;
 	test) packages="$packages libcmocka-dev clang-format python3 python3-pytest python3-pytest-xdist
 		python3-uvicorn python3-fastapi python3-websockets python3-hpack python3-hyperframe
-		nghttp2-client curl hey openssl" ;;
+		nghttp2-client curl hey openssl procps mount util-linux" ;;
 	deep) packages="$packages clang libclang-rt-14-dev valgrind python3-h2" ;;
 	peers) packages="$packages haproxy nginx-light" ;;
 	bench) packages="$packages wrk nghttp2-client iproute2 openssl python3" ;;
