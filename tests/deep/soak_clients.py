@@ -323,6 +323,7 @@ def come_and_go(wire, rng, tally, began):
 TENANTS = {"large": (), "small": ("tenant_queue_full",), "hasty": ("rate_limited",),
            "guest": ("unauthorized",), "off": ("forbidden",), "nobody": ("unauthorized",)}
 SHUT_OUT = ("off", "nobody")
+STATUS = {"unauthorized": 401, "forbidden": 403, "rate_limited": 429, "tenant_queue_full": 429}
 
 
 @scenario
@@ -338,6 +339,8 @@ def with_key(wire, rng, tally, began):
                 tally.wrong(f"{job.id} of {tenant}: {error}")
             return
         reason = json.loads(body).get("reason") if body and status != 200 else None
+        if not body and tally.may_break(began, 0):  # no memory for it
+            reason = next((r for r in TENANTS[tenant] if STATUS[r] == status), None)
         if status != 200 and reason in TENANTS[tenant]:
             tally.count(f"tenant {tenant}: {status} {reason}")
         elif status == 200 and tenant in SHUT_OUT:
