@@ -165,7 +165,7 @@ def deep():
     yield from part("instructions", instruction_budget())
     yield from part("more worlds", more_worlds())
     yield from part("fuzzing", fuzz(seed=1))
-    yield from part("torture", torture(under_load=False))
+    yield from part("torture", torture())
     yield from part("soak", soak())
 
 
@@ -218,13 +218,11 @@ TORTURED = {"TORTURE_RUNS": "12", "TORTURE_SECONDS": "1", "SLOTGATE_TEST_WORLDS"
             "ASAN_OPTIONS": SANITIZER_ENV["ASAN_OPTIONS"] + ":allow_user_segv_handler=0"}
 
 
-def torture(under_load=True):
+def torture():
     """Allocations fail: one after the other in the unit tests, and now and then under load."""
     settings = {**TORTURED, **{k: v for k, v in os.environ.items() if k.startswith("TORTURE_")}}
     yield from side_by_side(lambda p: tap([p], f"torture: {p.name}", **settings),
                             unit_programs(SAN))
-    if not under_load:  # it still finds something now and then: for `make torture`
-        return
     status, output = run(["/usr/bin/python3", "tests/deep/torture.py"], timeout_s=400,
                          SECONDS=os.environ.get("SOAK_SECONDS", "18"), BUILD="build/san",
                          CLIENTS="12")
