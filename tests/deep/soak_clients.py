@@ -55,13 +55,18 @@ class Ended(Exception):
         self.got = got
 
 
-def open_socket(fleet, rng, protocol):
-    """To the one listener or to the other."""
+def open_socket(fleet, rng, protocol, receive_bytes=None):
+    """To the one listener or to the other. A receive buffer that shrank after the connection was made
+    would get two pages with each of the peer's probes, five times a second."""
     is_tls = rng.random() < 0.4
-    raw = socket.create_connection(fleet.tls_address if is_tls else fleet.address, timeout=PATIENCE)
-    if not is_tls:
-        return raw
+    raw = socket.socket()
     try:
+        raw.settimeout(PATIENCE)
+        if receive_bytes:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        raw.connect(fleet.tls_address if is_tls else fleet.address)
+        if not is_tls:
+            return raw
         context = ssl.create_default_context(cafile=fleet.certificates / "ca.pem")
         context.check_hostname = False  # it changes with the certificates
         context.set_alpn_protocols([protocol])
@@ -74,8 +79,10 @@ def open_socket(fleet, rng, protocol):
 class Wire:
     """A raw connection that reads answers one after another."""
 
+    receive_bytes = None
+
     def __init__(self, fleet, rng):
-        self.socket, self.data = open_socket(fleet, rng, "http/1.1"), b""
+        self.socket, self.data = open_socket(fleet, rng, "http/1.1", self.receive_bytes), b""
 
     def __enter__(self):
         return self
@@ -138,6 +145,10 @@ class Wire:
             body += self._exactly(size + 2, slow)[:-2]
         self._line()
         return body
+
+
+class NarrowWire(Wire):
+    receive_bytes = 4096
 
 
 class Job:
@@ -210,22 +221,27 @@ def connect(fleet, rng, tally, kind):
         return None
 
 
-def scenario(run):
+def scenario_on(kind):
     """Runs it with a connection; a write that fails is the scenario's own wish or the drain's."""
-    def wrapped(fleet, rng, tally):
-        wire = connect(fleet, rng, tally, Wire)
-        if not wire:
-            return
-        began = time.monotonic()
-        with wire:
-            try:
-                run(wire, rng, tally, began)
-            except (*GONE, Ended):
-                if not tally.may_refuse(began):
-                    raise
-                tally.count("broken while it may")
-    wrapped.__name__ = run.__name__
-    return wrapped
+    def decorate(run):
+        def wrapped(fleet, rng, tally):
+            wire = connect(fleet, rng, tally, kind)
+            if not wire:
+                return
+            began = time.monotonic()
+            with wire:
+                try:
+                    run(wire, rng, tally, began)
+                except (*GONE, Ended):
+                    if not tally.may_refuse(began):
+                        raise
+                    tally.count("broken while it may")
+        wrapped.__name__ = run.__name__
+        return wrapped
+    return decorate
+
+
+scenario = scenario_on(Wire)
 
 
 # --- good clients ---
@@ -249,9 +265,8 @@ def write_slowly(wire, rng, tally, began):
     expect(tally, job, wire, time.monotonic())  # before its last byte it is no request yet
 
 
-@scenario
+@scenario_on(NarrowWire)
 def read_slowly(wire, rng, tally, began):
-    wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     job = Job(rng)
     wire.send(job.wire)
     time.sleep(rng.random() * 0.3)
