@@ -181,18 +181,8 @@ static struct config *read_root(const struct json *root, struct str *faults)
 
 struct config *config_parse(const char *name, const char *text, size_t len, struct str *faults)
 {
-	struct json_error error;
-	struct config *c = NULL;
-	struct json *root = json_parse(text, len, &error);
-	if (!root && error.line)
-		str_printf(faults, "%s:%zu:%zu: %s\n", name, error.line, error.column,
-			   error.message);
-	else if (!root)
-		str_printf(faults, "%s: %s\n", name, error.message);
-	else if (!json_is(root, JSON_OBJECT))
-		str_printf(faults, "%s: must be one JSON object: {...}\n", name);
-	else
-		c = read_root(root, faults);
+	struct json *root = fault_or_object(faults, name, (struct slice){text, len}, "{...}");
+	struct config *c = root ? read_root(root, faults) : NULL;
 	json_free(root);
 	return c;
 }

@@ -33,6 +33,24 @@ void place_add(struct str *s, const struct place *at)
 	}
 }
 
+struct json *fault_or_object(struct str *faults, const char *file_name, struct slice text,
+			     const char *shape)
+{
+	struct json_error error;
+	struct json *root = json_parse(text.at, text.len, &error);
+	if (json_is(root, JSON_OBJECT))
+		return root;
+	str_add_text(faults, file_name);
+	if (!root && error.line)
+		str_printf(faults, ":%zu:%zu", error.line, error.column);
+	if (root)
+		str_printf(faults, ": must be one JSON object: %s\n", shape);
+	else
+		str_printf(faults, ": %s\n", error.message);
+	json_free(root);
+	return NULL;
+}
+
 void fault_at(struct str *faults, const struct place *at, const char *format, ...)
 {
 	char text[1024]; /* ample: what is quoted in a message is cut by fault_quote */

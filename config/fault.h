@@ -27,6 +27,11 @@ void place_add(struct str *, const struct place *);
 void fault_at(struct str *faults, const struct place *, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The one object that a file's text is; NULL: a line says why, with the name and the place.
+ * `shape`: as the fault shows it ("{...}"). The caller frees it. */
+struct json *fault_or_object(struct str *faults, const char *file_name, struct slice text,
+			     const char *shape);
+
 /* A line about a text: `"text": fault`. */
 void fault_at_text(struct str *faults, const struct place *, const char *text, const char *fault);
 

@@ -181,19 +181,12 @@ static void read_keys(struct api_keys *k, const struct json *root, const char *s
 bool api_keys_parse(struct api_keys *k, const char *name, const char *text, size_t len,
 		    const char *service, struct str *faults)
 {
-	struct json_error error;
 	struct str mine;
 	str_init_must(&mine);
 	size_t before = faults->len;
-	struct json *root = json_parse(text, len, &error);
-	if (!root && error.line)
-		str_printf(faults, "%s:%zu:%zu: %s\n", name, error.line, error.column,
-			   error.message);
-	else if (!root)
-		str_printf(faults, "%s: %s\n", name, error.message);
-	else if (!json_is(root, JSON_OBJECT))
-		str_printf(faults, "%s: must be one JSON object: {\"keys\": [...]}\n", name);
-	else
+	struct json *root =
+		fault_or_object(faults, name, (struct slice){text, len}, "{\"keys\": [...]}");
+	if (root)
 		read_keys(k, root, service, &mine);
 	for (const char *line = mine.len ? mine.at : ""; *line;) {
 		size_t n = strcspn(line, "\n") + 1;

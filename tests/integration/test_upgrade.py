@@ -542,6 +542,18 @@ def say(peer, word, **more):
     peer.send(json.dumps({"say": word, **more}).encode())
 
 
+def be_offered(peer):
+    say(peer, "hello", protocol=1)
+    while hear(peer)["say"] != "listening":
+        pass
+
+
+def freeze(peer):
+    say(peer, "ready")
+    while hear(peer)["say"] != "state":
+        pass
+
+
 @pytest.mark.parametrize("words", [
     b"nonsense", b"{}", b'{"say": "ready"}', b'{"say": "taken"}', b"x" * 60000,
     b'{"say": "hello", "protocol": 99}', b'{"say": "hello", "protocol": "1"}'])
@@ -558,13 +570,9 @@ def test_a_new_process_that_ends_half_way_changes_nothing(busy, pod, stage):
     front, job, clients = busy
     with connect(front) as peer:
         if stage != "greeted":
-            say(peer, "hello", protocol=1)
-            while hear(peer)["say"] != "listening":
-                pass
+            be_offered(peer)
         if stage == "frozen":
-            say(peer, "ready")
-            while hear(peer)["say"] != "state":
-                pass
+            freeze(peer)
             assert front.figures()["waiting"] == 1
     wait_until(lambda: "no upgrade: the new process ended" in front.log(), "it is noticed")
     still_works(front, pod, job, clients)
@@ -575,12 +583,8 @@ def test_a_new_process_that_ends_half_way_changes_nothing(busy, pod, stage):
 def test_what_ends_while_frozen_counts_if_it_is_taken_back(busy, pod):
     front, job, clients = busy
     with connect(front) as peer:
-        say(peer, "hello", protocol=1)
-        while hear(peer)["say"] != "listening":
-            pass
-        say(peer, "ready")
-        while hear(peer)["say"] != "state":
-            pass
+        be_offered(peer)
+        freeze(peer)
         job.answer()
         assert clients[0].read_response().status == 200
         told = hear(peer)
@@ -603,12 +607,8 @@ def test_a_program_that_cannot_start_is_told_of(busy, pod):
 def test_told_to_stop_amid_an_upgrade_it_stops(busy, pod):
     front, job, clients = busy
     with connect(front) as peer:
-        say(peer, "hello", protocol=1)
-        while hear(peer)["say"] != "listening":
-            pass
-        say(peer, "ready")
-        while hear(peer)["say"] != "state":
-            pass
+        be_offered(peer)
+        freeze(peer)
         front.terminate()
         assert hear(peer) == {"say": "no", "why": "slotgate was told to stop"}
     job.answer()

@@ -220,6 +220,15 @@ uint64_t world_pod(struct world *w, const char *name)
 	return id;
 }
 
+struct world *world_of_one_pod(struct world *w, int64_t slots)
+{
+	w->config.container_concurrency = slots;
+	world_start(w, false);
+	world_pod(w, "a");
+	assert_int_equal(world_state(w, "a"), POD_READY);
+	return w;
+}
+
 bool world_is_asked(const struct world *w, const char *name, bool is_check)
 {
 	const struct pod *p = pod_named(w, name);

@@ -44,7 +44,9 @@ void world_stop(struct world *);
 void world_settle(struct world *);
 void world_at(struct world *, int64_t us); /* from the start; ticks at each deadline up to there */
 
-uint64_t world_pod(struct world *, const char *name);	  /* comes, its past known, and is ready */
+uint64_t world_pod(struct world *, const char *name); /* comes, its past known, and is ready */
+/* Starts with one static pod "a" of so many slots. */
+struct world *world_of_one_pod(struct world *, int64_t slots);
 uint64_t world_pod_new(struct world *, const char *name); /* comes, its past unknown */
 void world_answer(struct world *, const char *pod, enum pod_answer);
 bool world_is_asked(const struct world *, const char *pod, bool is_check);

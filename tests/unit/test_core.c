@@ -26,22 +26,11 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* One static pod "a" of so many slots. */
-static struct world *one_pod(void **state, int64_t slots)
-{
-	struct world *w = *state;
-	w->config.container_concurrency = slots;
-	world_start(w, false);
-	world_pod(w, "a");
-	assert_int_equal(world_state(w, "a"), POD_READY);
-	return w;
-}
-
 /* --- exact ----------------------------------------------------------------------------------- */
 
 static void a_slot_is_held_from_grant_to_answer(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	assert_int_equal(world_state(w, "a"), POD_FULL);
 	assert_int_equal(service_grant_owner(w->service, w->grants[0]), 1);
@@ -56,7 +45,7 @@ static void a_slot_is_held_from_grant_to_answer(void **state)
 
 static void a_client_that_leaves_does_not_free_the_slot(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_wait(w, 1, TICKET_SLOT);
 	world_leave(w, 0);
@@ -70,7 +59,7 @@ static void a_client_that_leaves_does_not_free_the_slot(void **state)
 
 static void an_end_is_told_once(void **state)
 {
-	struct world *w = one_pod(state, 2);
+	struct world *w = world_of_one_pod(*state, 2);
 	world_work(w, 0, TICKET_SLOT);
 	world_work(w, 1, TICKET_SLOT);
 	world_finish(w, 0);
@@ -90,7 +79,7 @@ static void an_end_is_told_once(void **state)
 
 static void a_timeout_quarantines_until_the_answer_ends(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_wait(w, 1, TICKET_SLOT);
 	world_time_out(w, 0);
@@ -105,7 +94,7 @@ static void a_timeout_quarantines_until_the_answer_ends(void **state)
 
 static void a_timeout_quarantines_until_the_idle_check_passes_often_enough(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_wait(w, 1, TICKET_SLOT);
 	world_time_out(w, 0);
@@ -128,7 +117,7 @@ static void a_timeout_quarantines_until_the_idle_check_passes_often_enough(void 
 
 static void a_second_lost_job_is_asked_about_anew(void **state)
 {
-	struct world *w = one_pod(state, 2);
+	struct world *w = world_of_one_pod(*state, 2);
 	world_work(w, 0, TICKET_SLOT);
 	world_work(w, 1, TICKET_SLOT);
 	world_time_out(w, 0);
@@ -145,7 +134,7 @@ static void a_second_lost_job_is_asked_about_anew(void **state)
 
 static void a_broken_connection_quarantines(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_break(w, 0);
 	assert_int_equal(world_state(w, "a"), POD_QUARANTINED);
@@ -161,7 +150,7 @@ static void a_broken_connection_quarantines(void **state)
 
 static void the_end_of_the_pod_ends_its_quarantine(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_break(w, 0);
 	world_gone(w, "a");
@@ -172,7 +161,7 @@ static void the_end_of_the_pod_ends_its_quarantine(void **state)
 
 static void an_operator_may_release(void **state)
 {
-	struct world *w = one_pod(state, 2);
+	struct world *w = world_of_one_pod(*state, 2);
 	world_work(w, 0, TICKET_SLOT);
 	world_work(w, 1, TICKET_SLOT);
 	world_time_out(w, 0);
@@ -187,7 +176,7 @@ static void without_an_idle_check_a_refused_probe_frees_what_is_broken(void **st
 {
 	struct world *w = *state;
 	w->config.idle.kind = CHECK_NONE;
-	w = one_pod(state, 2);
+	w = world_of_one_pod(*state, 2);
 	world_work(w, 0, TICKET_SLOT);
 	world_work(w, 1, TICKET_SLOT);
 	world_break(w, 0);
@@ -211,7 +200,7 @@ static void without_an_idle_check_a_refused_probe_frees_what_is_broken(void **st
 
 static void a_slot_may_be_freed_by_the_idle_check(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_wait_as(w, 0, (struct ticket){.kind = TICKET_SLOT, .freed_by_idle = true});
 	world_start_job(w, 0);
 	world_wait(w, 1, TICKET_SLOT);
@@ -227,7 +216,7 @@ static void without_an_idle_check_the_answer_frees_it(void **state)
 {
 	struct world *w = *state;
 	w->config.idle.kind = CHECK_NONE;
-	w = one_pod(state, 1);
+	w = world_of_one_pod(*state, 1);
 	world_wait_as(w, 0, (struct ticket){.kind = TICKET_SLOT, .freed_by_idle = true});
 	world_start_job(w, 0);
 	world_finish(w, 0);
@@ -236,7 +225,7 @@ static void without_an_idle_check_the_answer_frees_it(void **state)
 
 static void a_reload_without_an_idle_check_trusts_what_waited_for_it(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_wait_as(w, 0, (struct ticket){.kind = TICKET_SLOT, .freed_by_idle = true});
 	world_start_job(w, 0);
 	world_finish(w, 0);
@@ -257,7 +246,7 @@ static void a_reload_without_an_idle_check_trusts_what_waited_for_it(void **stat
 
 static void a_returned_job_keeps_its_place_and_skips_the_pod(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_wait(w, 0, TICKET_SLOT);
 	world_wait(w, 1, TICKET_SLOT);
 	world_wait(w, 2, TICKET_SLOT);
@@ -272,7 +261,7 @@ static void a_returned_job_keeps_its_place_and_skips_the_pod(void **state)
 
 static void a_stale_connection_is_nobodys_fault(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	for (int i = 0; i < 10; i++) {
 		world_wait(w, 0, TICKET_SLOT);
 		world_return(w, 0, UNSENT_STALE);
@@ -287,7 +276,7 @@ static void a_stale_connection_is_nobodys_fault(void **state)
 static void attempts_are_bounded(void **state)
 {
 	static const char *const names[] = {"b", "c", "d"};
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_wait(w, 0, TICKET_SLOT);
 	for (int i = 0; i < 2; i++) {
 		world_return(w, 0, UNSENT_TIMEOUT);
@@ -305,7 +294,7 @@ static void a_refused_ticket_may_leave_before_it_is_told(void **state)
 {
 	struct world *w = *state;
 	w->config.queue.max_attempts = 1;
-	w = one_pod(state, 1);
+	w = world_of_one_pod(*state, 1);
 	world_wait(w, 0, TICKET_SLOT);
 	service_returned(w->service, w->grants[0], &w->tickets[0], UNSENT_TIMEOUT, w->now_us);
 	service_requeue(w->service, &w->tickets[0], w->now_us);
@@ -317,7 +306,7 @@ static void a_refused_ticket_may_leave_before_it_is_told(void **state)
 
 static void a_job_whose_client_left_unsent_gives_its_slot_back(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_wait(w, 0, TICKET_SLOT);
 	world_leave(w, 0);
 	service_returned(w->service, w->grants[0], NULL, UNSENT_STALE, w->now_us);
@@ -326,7 +315,7 @@ static void a_job_whose_client_left_unsent_gives_its_slot_back(void **state)
 
 static void a_pod_that_failed_a_ticket_may_have_it_after_its_return(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_wait(w, 0, TICKET_SLOT);
 	world_return(w, 0, UNSENT_REFUSED);
 	assert_int_equal(world_state(w, "a"), POD_STARTING); /* nothing listens there */
@@ -339,7 +328,7 @@ static void a_pod_that_failed_a_ticket_may_have_it_after_its_return(void **state
 
 static void an_exclusive_ticket_runs_a_pod_empty(void **state)
 {
-	struct world *w = one_pod(state, 2);
+	struct world *w = world_of_one_pod(*state, 2);
 	world_pod(w, "b");
 	world_work(w, 0, TICKET_SLOT);
 	world_work(w, 1, TICKET_SLOT);
@@ -363,7 +352,7 @@ static void an_exclusive_ticket_runs_a_pod_empty(void **state)
 
 static void another_ticket_that_leaves_does_not_end_the_reservation(void **state)
 {
-	struct world *w = one_pod(state, 2);
+	struct world *w = world_of_one_pod(*state, 2);
 	world_work(w, 0, TICKET_SLOT);
 	world_wait(w, 1, TICKET_EXCLUSIVE);
 	world_wait(w, 2, TICKET_SLOT);
@@ -376,7 +365,7 @@ static void another_ticket_that_leaves_does_not_end_the_reservation(void **state
 
 static void who_came_before_the_exclusive_ticket_still_goes_first(void **state)
 {
-	struct world *w = one_pod(state, 2);
+	struct world *w = world_of_one_pod(*state, 2);
 	world_work(w, 0, TICKET_SLOT);
 	world_wait(w, 1, TICKET_SLOT);
 	world_wait(w, 2, TICKET_EXCLUSIVE);
@@ -391,7 +380,7 @@ static void who_came_before_the_exclusive_ticket_still_goes_first(void **state)
 
 static void an_exclusive_job_keeps_the_whole_pod_over_a_resize(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_EXCLUSIVE);
 	struct service_config next = w->config;
 	next.container_concurrency = 3;
@@ -407,7 +396,7 @@ static void an_exclusive_job_keeps_the_whole_pod_over_a_resize(void **state)
 
 static void passes_take_no_slot_but_have_a_limit(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_work(w, 1, TICKET_PASS);
 	world_work(w, 2, TICKET_PASS);
@@ -423,7 +412,7 @@ static void passes_take_no_slot_but_have_a_limit(void **state)
 
 static void a_pass_goes_to_its_pod_while_that_is_ready(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	uint64_t b = world_pod(w, "b");
 	struct ticket sticky = {.kind = TICKET_PASS, .prefer_pod = b};
 	for (int i = 0; i < 2; i++) {
@@ -459,7 +448,7 @@ static void a_pass_waits_when_cold_or_is_refused(void **state)
 
 static void a_pod_that_comes_back_full_takes_waiting_passes(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_absent(w, "a");
 	world_wait(w, 1, TICKET_PASS);

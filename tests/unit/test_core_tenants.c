@@ -29,16 +29,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* One static pod "a" of so many slots. */
-static struct world *one_pod(void **state, int64_t slots)
-{
-	struct world *w = *state;
-	w->config.container_concurrency = slots;
-	world_start(w, false);
-	world_pod(w, "a");
-	return w;
-}
-
 static uint64_t tenant(struct world *w, const char *name, int64_t queued, int64_t working)
 {
 	struct tenant_caps caps = {queued, working};
@@ -73,7 +63,7 @@ static bool is_granted(const struct world *w, int i)
 
 static void a_tenant_at_its_cap_lets_the_next_one_go(void **state)
 {
-	struct world *w = one_pod(state, 3);
+	struct world *w = world_of_one_pod(*state, 3);
 	uint64_t a = tenant(w, "a", 0, 1), b = tenant(w, "b", 0, 0);
 	work_of(w, 0, a);
 	assert_true(wait_of(w, 1, a));
@@ -89,7 +79,7 @@ static void a_tenant_at_its_cap_lets_the_next_one_go(void **state)
 
 static void tenants_take_turns_in_order_of_arrival(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	uint64_t a = tenant(w, "a", 0, 1), b = tenant(w, "b", 0, 1);
 	const uint64_t of[] = {a, a, b, 0, b, a};
 	work_of(w, 6, 0);
@@ -106,7 +96,7 @@ static void tenants_take_turns_in_order_of_arrival(void **state)
 
 static void work_for_nobody_counts_until_the_pod_is_done(void **state)
 {
-	struct world *w = one_pod(state, 2);
+	struct world *w = world_of_one_pod(*state, 2);
 	uint64_t a = tenant(w, "a", 0, 1);
 	work_of(w, 0, a);
 	assert_true(wait_of(w, 1, a));
@@ -121,7 +111,7 @@ static void work_for_nobody_counts_until_the_pod_is_done(void **state)
 
 static void a_returned_ticket_is_its_tenants_first_again(void **state)
 {
-	struct world *w = one_pod(state, 2);
+	struct world *w = world_of_one_pod(*state, 2);
 	uint64_t a = tenant(w, "a", 0, 1);
 	assert_true(wait_of(w, 0, a));
 	assert_true(wait_of(w, 1, a));
@@ -135,7 +125,7 @@ static void a_returned_ticket_is_its_tenants_first_again(void **state)
 
 static void requests_beside_the_slots_are_no_work(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	uint64_t a = tenant(w, "a", 1, 1);
 	work_of(w, 0, a);
 	assert_true(wait_of(w, 1, a));
@@ -172,7 +162,7 @@ static void a_place_is_kept_for_a_ticket_that_wants_a_whole_pod(void **state)
 
 static void no_pod_runs_empty_for_a_tenant_at_its_cap(void **state)
 {
-	struct world *w = one_pod(state, 2);
+	struct world *w = world_of_one_pod(*state, 2);
 	uint64_t a = tenant(w, "a", 0, 2);
 	work_of(w, 0, a);
 	assert_true(wait_kind(w, 1, a, TICKET_EXCLUSIVE));
@@ -191,7 +181,7 @@ static void no_pod_runs_empty_for_a_tenant_at_its_cap(void **state)
 
 static void a_tenants_full_queue_refuses_it_alone(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	uint64_t a = tenant(w, "a", 2, 0), b = tenant(w, "b", 0, 0);
 	work_of(w, 0, b);
 	assert_true(wait_of(w, 1, a));
@@ -206,7 +196,7 @@ static void a_tenants_full_queue_refuses_it_alone(void **state)
 
 static void what_can_start_at_once_is_not_queued(void **state)
 {
-	struct world *w = one_pod(state, 3);
+	struct world *w = world_of_one_pod(*state, 3);
 	uint64_t a = tenant(w, "a", 1, 2);
 	for (int i = 0; i < 3; i++) { /* all of them upload: two may start, one may wait */
 		w->tickets[i].tenant = a;
@@ -221,7 +211,7 @@ static void what_can_start_at_once_is_not_queued(void **state)
 /* A small share of many slots makes for a long wait, for that tenant only. */
 static void estimates_know_the_caps(void **state)
 {
-	struct world *w = one_pod(state, 4);
+	struct world *w = world_of_one_pod(*state, 4);
 	uint64_t a = tenant(w, "a", 0, 1), b = tenant(w, "b", 0, 0);
 	work_of(w, 0, a);
 	for (int i = 1; i < 4; i++)
@@ -237,7 +227,7 @@ static void estimates_know_the_caps(void **state)
 
 static void all_expire_in_order_of_arrival(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	uint64_t a = tenant(w, "a", 0, 1);
 	work_of(w, 0, a);
 	assert_true(wait_of(w, 1, a));
@@ -288,7 +278,7 @@ static void the_end_of_a_job_may_be_worth_a_first_pod(void **state)
 
 static void a_reload_keeps_the_counts(void **state)
 {
-	struct world *w = one_pod(state, 3);
+	struct world *w = world_of_one_pod(*state, 3);
 	uint64_t a = tenant(w, "a", 0, 2);
 	work_of(w, 0, a);
 	work_of(w, 1, a);
@@ -302,7 +292,7 @@ static void a_reload_keeps_the_counts(void **state)
 
 static void a_tenant_that_leaves_finishes_what_it_has(void **state)
 {
-	struct world *w = one_pod(state, 2);
+	struct world *w = world_of_one_pod(*state, 2);
 	uint64_t a = tenant(w, "a", 0, 1);
 	work_of(w, 0, a);
 	assert_true(wait_of(w, 1, a));
@@ -319,7 +309,7 @@ static void a_tenant_that_leaves_finishes_what_it_has(void **state)
 
 static void a_tenant_that_comes_back_was_not_forgotten(void **state)
 {
-	struct world *w = one_pod(state, 2);
+	struct world *w = world_of_one_pod(*state, 2);
 	uint64_t a = tenant(w, "a", 0, 1);
 	work_of(w, 0, a);
 	service_tenant_drop(w->service, "a");
@@ -337,7 +327,7 @@ static void a_tenant_that_comes_back_was_not_forgotten(void **state)
 
 static void without_memory_there_is_no_tenant(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	struct tenant_caps caps = {1, 1};
 	int failures = 0;
 	for (long i = 0; i < 6; i++) {
@@ -356,7 +346,7 @@ static void without_memory_there_is_no_tenant(void **state)
 static void a_long_lane_at_its_cap_costs_nothing(void **state)
 {
 	enum { MANY = 10000, GRANTS = 20000 };
-	struct world *w = one_pod(state, 2);
+	struct world *w = world_of_one_pod(*state, 2);
 	uint64_t a = tenant(w, "a", 0, 1);
 	struct ticket *many = calloc(MANY, sizeof(*many));
 	assert_non_null(many);

@@ -27,24 +27,13 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* One static pod "a" of so many slots. */
-static struct world *one_pod(void **state, int64_t slots)
-{
-	struct world *w = *state;
-	w->config.container_concurrency = slots;
-	world_start(w, false);
-	world_pod(w, "a");
-	assert_int_equal(world_state(w, "a"), POD_READY);
-	return w;
-}
-
 /* --- every wait ends ------------------------------------------------------------------------- */
 
 static void a_full_queue_refuses_before_the_body(void **state)
 {
 	struct world *w = *state;
 	w->config.queue.max_requests = 2;
-	w = one_pod(state, 1);
+	w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	w->tickets[1].owner = 2;
 	assert_true(service_admit(w->service, &w->tickets[1], w->now_us)); /* uploads */
@@ -64,7 +53,7 @@ static void retry_after_is_computed_from_what_is_known(void **state)
 	struct world *w = *state;
 	w->config.queue.max_requests = 1;
 	w->config.queue.max_wait_us = 1000 * S;
-	w = one_pod(state, 1);
+	w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_wait(w, 1, TICKET_SLOT);
 	assert_false(world_wait(w, 2, TICKET_SLOT));
@@ -93,7 +82,7 @@ static void before_any_job_has_ended_its_age_is_what_is_known(void **state)
 	struct world *w = *state;
 	w->config.queue.max_requests = 1;
 	w->config.queue.max_wait_us = 100000 * S;
-	w = one_pod(state, 1);
+	w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_wait(w, 1, TICKET_SLOT);
 	world_at(w, 300 * S);
@@ -111,7 +100,7 @@ static void retry_after_is_never_below_a_second(void **state)
 {
 	struct world *w = *state;
 	w->config.queue.max_requests = 1;
-	w = one_pod(state, 1);
+	w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_at(w, MS);
 	world_finish(w, 0); /* learned: a millisecond */
@@ -140,7 +129,7 @@ static void what_passes_beside_the_slots_is_capped(void **state)
 	struct world *w = *state;
 	w->config.pass_through.max_requests = 3;
 	w->config.pass_through.max_requests_per_pod = 1;
-	w = one_pod(state, 1);
+	w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_PASS);
 	assert_true(world_wait(w, 1, TICKET_PASS));
 	ticket_init(&w->tickets[2], TICKET_PASS);
@@ -159,7 +148,7 @@ static void what_passes_beside_the_slots_is_capped(void **state)
 
 static void a_wait_ends_at_its_deadline(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_at(w, 3 * S);
 	world_wait(w, 1, TICKET_SLOT);
@@ -199,7 +188,7 @@ static void the_first_pod_changes_the_deadline(void **state)
 
 static void without_pods_again_the_cold_deadline_counts(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_wait(w, 1, TICKET_SLOT);
 	world_at(w, 9 * S);
@@ -212,7 +201,7 @@ static void without_pods_again_the_cold_deadline_counts(void **state)
 
 static void who_leaves_while_waiting_never_reaches_a_pod(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_wait(w, 1, TICKET_SLOT);
 	world_wait(w, 2, TICKET_SLOT);
@@ -226,7 +215,7 @@ static void who_leaves_while_waiting_never_reaches_a_pod(void **state)
 
 static void closing_refuses_who_waits_and_lets_work_go_on(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_wait(w, 1, TICKET_SLOT);
 	world_wait(w, 3, TICKET_PASS);
@@ -248,7 +237,7 @@ static void closing_refuses_who_waits_and_lets_work_go_on(void **state)
 
 static void without_memory_only_that_request_is_refused(void **state)
 {
-	struct world *w = one_pod(state, 1);
+	struct world *w = world_of_one_pod(*state, 1);
 	world_work(w, 0, TICKET_SLOT);
 	world_wait(w, 1, TICKET_EXCLUSIVE);
 	world_wait(w, 2, TICKET_SLOT);
