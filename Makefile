@@ -4,6 +4,7 @@
 #   make run        the main job, live: hey against pods that start from zero (REQUESTS=... etc.)
 #   make test       everything that is quick, under ASan and UBSan
 #   make test-deep  what takes longer: soak, fuzzing, valgrind, other compilers
+#   make test-kubernetes  against the real API server, which it builds once (needs Go)
 #   make torture    each allocation fails once: over the unit tests, and under load
 #   make bench      slotgate beside HAProxy and nginx, under 10 minutes; bench-full: all rows
 #   make fuzz       fuzzing alone, for FUZZ_SECONDS (600) a target
@@ -65,8 +66,9 @@ BENCH_HELP := $(filter-out $(BENCH_MAIN),$(wildcard tests/bench/*.c))
 CODE      := $(wildcard base/*.[ch] config/*.[ch] metrics/*.[ch] activator/*.[ch] \
              activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] tests/*/*.[ch])
 
-.PHONY: all unit pods replay torture-gateway fuzzers bench-programs run test test-deep torture \
-        bench bench-full fuzz check format deps deps-test deps-deep deps-bench install clean
+.PHONY: all unit pods replay torture-gateway fuzzers bench-programs run test test-deep \
+        test-kubernetes torture bench bench-full fuzz check format deps deps-test deps-deep \
+        deps-bench install clean
 .SECONDARY:
 .DEFAULT_GOAL := all
 
@@ -175,6 +177,13 @@ torture: deps-deep
 bench bench-full: deps-bench
 	@$(MAKE) --no-print-directory -j2 all bench-programs
 	@$(PYTHON) tests/bench/run.py $(if $(filter bench-full,$@),--full) $(ROWS)
+
+# Where Kubernetes cannot be built (status 3: no Go, no time left), a plain word says so.
+test-kubernetes:
+	@deploy/deps.sh build test kubernetes
+	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods
+	@tests/kubernetes/build.sh || [ $$? -eq 3 ]
+	@$(PYTHON) tests/run.py kubernetes
 
 # Longer than in test-deep: FUZZ_SECONDS for each target; what they find goes into their corpora.
 fuzz: deps-deep

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing on a Debian machine: deps.sh build|run|test|deep|peers|bench...
+# Installs what is missing on a Debian machine: deps.sh build|run|test|deep|kubernetes|peers|bench...
 set -eu
 
 packages=
@@ -12,6 +12,7 @@ for purpose in "$@"; do
 		python3-uvicorn python3-fastapi python3-websockets python3-hpack python3-hyperframe
 		nghttp2-client curl hey openssl procps mount util-linux" ;;
 	deep) packages="$packages clang libclang-rt-14-dev valgrind python3-h2" ;;
+	kubernetes) packages="$packages etcd-server iproute2 python3-yaml" ;;
 	peers) packages="$packages haproxy nginx-light" ;;
 	bench) packages="$packages wrk nghttp2-client iproute2 openssl python3" ;;
 	*) echo "deps.sh: unknown purpose: $purpose" >&2; exit 2 ;;
@@ -45,3 +46,8 @@ echo "Installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get -qq update
 $sudo apt-get -qq -y --no-install-recommends install $missing >/dev/null
+
+# The tests start an etcd of their own; Debian's package has just started one for everybody.
+case $missing in
+*etcd-server*) $sudo systemctl disable --now etcd >/dev/null 2>&1 || true ;;
+esac
