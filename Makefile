@@ -47,7 +47,7 @@ LLHTTP_CFLAGS := -I/usr/share/include/llhttp
 LLHTTP_LIBS   :=
 LLHTTP_OBJ     = $(addprefix $(BUILD)/llhttp/,api.o http.o llhttp.o)
 endif
-LIBS := $(LLHTTP_LIBS) -levent_core -lcurl -lssl -lcrypto -lcjson -lnghttp2 -lm
+LIBS := $(LLHTTP_LIBS) -levent_core -lcurl -lssl -lcrypto -lcjson -lnghttp2 -lyaml -lm
 
 SRC  := $(wildcard base/*.c config/*.c metrics/*.c activator/*.c activator/core/*.c \
         activator/providers/*.c gateway/*.c)
@@ -59,7 +59,7 @@ UNIT_HELP := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)) tests/torture/
              tests/torture/unit.c
 UNIT       = $(UNIT_SRC:%.c=$(BUILD)/%)
 FUZZ_SRC  := $(filter-out %_main.c,$(wildcard tests/fuzz/*.c))
-FUZZERS   := request response http2 config core
+FUZZERS   := request response http2 config core kubernetes
 BENCH_PROGRAMS := pod load tls core count
 BENCH_MAIN := $(BENCH_PROGRAMS:%=tests/bench/%_main.c)
 BENCH_HELP := $(filter-out $(BENCH_MAIN),$(wildcard tests/bench/*.c))

@@ -1,6 +1,7 @@
 /* A ledger with a clock, probes and a provider. */
 #include "activator/activator.h"
 
+#include "activator/providers/kubernetes.h"
 #include "activator/providers/probe.h"
 #include "activator/providers/process.h"
 #include "activator/providers/static.h"
@@ -257,6 +258,8 @@ static struct provider *make_provider(struct activator *a)
 		return static_provider_new(&a->host, a->config);
 	case PROVIDER_PROCESS:
 		return process_provider_new(&a->host, a->config);
+	case PROVIDER_KUBERNETES:
+		return kubernetes_provider_new(&a->host, a->config);
 	}
 	return NULL;
 }
@@ -266,7 +269,7 @@ struct activator *activator_new(const struct provider_host *host,
 				const struct activator_events *events, void *owner)
 {
 	struct activator *a = mem_must_zalloc(sizeof(*a));
-	bool scalable = config->provider != PROVIDER_STATIC;
+	bool scalable = config_is_scalable(config);
 	a->host = *host;
 	a->probes = (struct probe_client){
 		.loop = host->loop, .http = host->http, .tls = config->pod_tls.context};

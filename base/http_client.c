@@ -22,20 +22,23 @@ struct http_client {
 	struct task finisher; /* calls back for `done` */
 	struct list active;   /* exchanges that libcurl has */
 	struct list done;     /* exchanges that only wait for their callback */
+	struct list arrived;  /* exchanges with a piece to hand out */
 	struct list watches;  /* sockets that libcurl waits for */
 	struct list spare;    /* watches to be used again */
 };
 
 struct http_exchange {
 	struct list link; /* on active or done */
+	struct list arrived_link;
 	struct http_client *client;
 	CURL *easy;
 	struct curl_slist *headers;
 	struct curl_slist *connect_to; /* NULL: the URL says it */
 	int connected;		       /* the caller's socket, until libcurl takes it; -1: none */
 	http_client_fn *fn;
+	http_client_piece_fn *piece;
 	void *owner;
-	struct str body;
+	struct str body; /* or what of it is to be handed out */
 	size_t max_body_bytes, head_bytes;
 	bool cut_body, is_cut;
 	enum http_client_error error;
@@ -58,6 +61,7 @@ struct watch {
 static void exchange_free(struct http_exchange *x)
 {
 	list_remove(&x->link);
+	list_remove(&x->arrived_link);
 	if (x->easy) {
 		curl_multi_remove_handle(x->client->multi, x->easy);
 		curl_easy_cleanup(x->easy);
@@ -81,9 +85,24 @@ static void finish(struct http_exchange *x, enum http_client_error error, const 
 	loop_defer(x->client->loop, &x->client->finisher);
 }
 
+/* The piece's owner may cancel it. */
+static void hand_out_pieces(struct http_client *client)
+{
+	while (!list_is_empty(&client->arrived)) {
+		struct http_exchange *x =
+			LIST_FIRST(&client->arrived, struct http_exchange, arrived_link);
+		struct str bytes = x->body;
+		str_init(&x->body);
+		list_remove(&x->arrived_link);
+		x->piece(x->owner, x->status, (struct slice){bytes.at, bytes.len});
+		str_release(&bytes);
+	}
+}
+
 static void call_back(void *owner)
 {
 	struct http_client *client = owner;
+	hand_out_pieces(client);
 	while (!list_is_empty(&client->done)) {
 		struct http_exchange *x = LIST_FIRST(&client->done, struct http_exchange, link);
 		bool ok = x->error == HTTP_CLIENT_OK;
@@ -235,6 +254,16 @@ static int on_timer_wanted(CURLM *multi, long timeout_ms, void *arg)
 
 /* --- one exchange --------------------------------------------------------------------------- */
 
+static void note_piece(struct http_exchange *x)
+{
+	long status = 0;
+	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+	x->status = (int)status;
+	if (!list_is_linked(&x->arrived_link))
+		list_push_back(&x->client->arrived, &x->arrived_link);
+	loop_defer(x->client->loop, &x->client->finisher);
+}
+
 static size_t on_body(char *bytes, size_t one, size_t len, void *arg)
 {
 	(void)one;
@@ -249,6 +278,8 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *arg)
 	str_add(&x->body, bytes, len);
 	if (x->body.failed)
 		x->fault = "no memory for the answer";
+	else if (x->piece)
+		note_piece(x);
 	return x->body.failed || x->is_cut ? 0 : len;
 }
 
@@ -316,6 +347,26 @@ static bool set_tls(struct http_exchange *x, const struct tls_client_options *o)
 	       (!o->pair.certificate ||
 		(!curl_easy_setopt(e, CURLOPT_SSLCERT, o->pair.certificate) &&
 		 !curl_easy_setopt(e, CURLOPT_SSLKEY, o->pair.key)));
+}
+
+static bool set_blob(CURL *e, CURLoption option, struct slice pem)
+{
+	struct curl_blob blob = {(void *)(uintptr_t)pem.at, pem.len, CURL_BLOB_COPY};
+	return !pem.len || !curl_easy_setopt(e, option, &blob);
+}
+
+static bool set_trust(struct http_exchange *x, const struct http_client_trust *t)
+{
+	CURL *e = x->easy;
+	bool checks = !t->trusts_anybody;
+	return !curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "https") &&
+	       !curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
+	       !curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, checks ? 1L : 0L) &&
+	       !curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, checks ? 2L : 0L) &&
+	       (!t->ca.len || !curl_easy_setopt(e, CURLOPT_CAPATH, NULL)) &&
+	       set_blob(e, CURLOPT_CAINFO_BLOB, t->ca) &&
+	       set_blob(e, CURLOPT_SSLCERT_BLOB, t->certificate) &&
+	       set_blob(e, CURLOPT_SSLKEY_BLOB, t->key);
 }
 
 /* A name that the pod must prove to be stands in the URL; where it is, is said beside it. */
@@ -404,6 +455,7 @@ static struct http_exchange *new_exchange(struct http_client *client, int connec
 		return NULL;
 	}
 	list_init(&x->link);
+	list_init(&x->arrived_link);
 	x->client = client;
 	x->connected = connected;
 	str_init(&x->body);
@@ -423,9 +475,11 @@ static struct http_exchange *start(struct http_client *client, int connected,
 	x->owner = owner;
 	x->max_body_bytes = r->max_body_bytes;
 	x->cut_body = r->cut_body;
+	x->piece = r->piece;
 	int url = x->easy ? set_url(x, r) : 0;
 	if (!url || !set_manner(x, r->timeout_us) ||
-	    (r->tls && !set_tls(x, tls_client_options(r->tls))) || !set_headers(x, r, keep) ||
+	    (r->tls && !set_tls(x, tls_client_options(r->tls))) ||
+	    (r->trust && !set_trust(x, r->trust)) || !set_headers(x, r, keep) ||
 	    !set_method(x, r) || !set_connection(x, keep)) {
 		exchange_free(x);
 		return NULL;
@@ -481,6 +535,7 @@ struct http_client *http_client_new(struct loop *loop)
 	task_init(&client->finisher, call_back, client);
 	list_init(&client->active);
 	list_init(&client->done);
+	list_init(&client->arrived);
 	list_init(&client->watches);
 	list_init(&client->spare);
 	curl_global_init(CURL_GLOBAL_NOTHING);

@@ -32,6 +32,16 @@ struct http_client *http_client_new(struct loop *); /* NULL: no memory */
 /* Cancels what is under way and closes the idle connections; NULL is harmless. */
 void http_client_free(struct http_client *);
 
+/* Whom a URL's TLS trusts, and who the client is: PEM texts, empty where there is none. */
+struct http_client_trust {
+	struct slice ca; /* empty: whom the system trusts */
+	struct slice certificate, key;
+	bool trusts_anybody;
+};
+
+/* A piece of an answer as it comes, at the end of a turn; it may cancel. */
+typedef void http_client_piece_fn(void *owner, int status, struct slice bytes);
+
 /* All of it is copied. */
 struct http_client_request {
 	const char *method; /* NULL: "GET" */
@@ -41,14 +51,18 @@ struct http_client_request {
 	const char *url;
 	/* Of an address: speaks TLS with it as this client's context says (base/tls.h). NULL: plain. */
 	const struct tls_context *tls;
-	const char *const *headers; /* "Name: value", NULL-terminated; NULL: none */
-	struct slice body;	    /* sent with every method but GET */
-	int64_t timeout_us;	    /* for the whole exchange; at least 1 ms */
-	size_t max_body_bytes;	    /* of the answer; a longer one is a failure... */
-	bool cut_body;		    /* ...or, with this, ends there as if it were whole */
+	const struct http_client_trust *trust; /* of an https URL */
+	const char *const *headers;	       /* "Name: value", NULL-terminated; NULL: none */
+	struct slice body;		       /* sent with every method but GET */
+	int64_t timeout_us;		       /* for the whole exchange; at least 1 ms */
+	size_t max_body_bytes;		       /* of the answer; a longer one is a failure... */
+	bool cut_body; /* ...or, with this, ends there as if it were whole */
 	/* Over an idle connection if there is one, which is then kept open for the next. A kept one
 	 * that proves dead is replaced, not reported. False: a new one, closed after the answer. */
 	bool keep_alive;
+	/* For an answer without end: its body is handed out in pieces, and the result's is empty.
+	 * max_body_bytes then is of what has come and was not handed out yet. */
+	http_client_piece_fn *piece;
 };
 
 enum http_client_error {

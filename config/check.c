@@ -107,6 +107,26 @@ static void check_process(const struct service_config *s, const struct json *jso
 			 "to listen");
 }
 
+static void check_kubernetes(const struct service_config *s, const struct json *json,
+			     const struct place *up, struct str *faults)
+{
+	const struct json *mine = json_find(json, "pods.kubernetes");
+	const struct place *at = PLACE_KEY(up, "pods.kubernetes");
+	if (s->kubernetes.context && !s->kubernetes.kubeconfig && !json_get(mine, "kubeconfig"))
+		fault_at(faults, PLACE_KEY(at, "context"), "needs a \"kubeconfig\"");
+	if (s->kubernetes.target_port && json_get(mine, "port"))
+		fault_at(faults, PLACE_KEY(at, "port"),
+			 "says nothing beside \"targetPort\": give one of the two");
+	if (!s->kubernetes.scales && json_get(mine, "scale"))
+		fault_at(faults, PLACE_KEY(at, "scale"),
+			 "nothing is scaled with \"scaler\": \"none\"");
+	if (s->kubernetes.scales && s->container_concurrency == 0 &&
+	    is_zero_or_absent(json, "autoscaling.target"))
+		fault_at(faults, PLACE_KEY(up, "autoscaling.target"),
+			 "must be above 0 when containerConcurrency is 0: else nothing says when "
+			 "to scale");
+}
+
 void check_service(const struct service_config *s, const struct json *json, const struct place *at,
 		   struct str *faults)
 {
@@ -116,6 +136,8 @@ void check_service(const struct service_config *s, const struct json *json, cons
 		fault_at(faults, PLACE_KEY(at, "idle.equals"), "needs \"jsonPath\"");
 	if (s->provider == PROVIDER_PROCESS)
 		check_process(s, json, at, faults);
+	if (s->provider == PROVIDER_KUBERNETES)
+		check_kubernetes(s, json, at, faults);
 }
 
 /* --- between services and listeners ------------------------------------------------------ */
@@ -172,6 +194,31 @@ static void claim_all(struct check *c)
 	}
 	map_release(&hosts);
 	map_release(&pods);
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Two that scale the same pods would undo each other. */
+static void check_kubernetes_services(struct check *c)
+{
+	const struct service_config *all = c->config->services;
+	for (size_t i = 0; i < c->config->service_count; i++) {
+		const struct kubernetes_pods_config *a = &all[i].kubernetes;
+		for (size_t k = 0; k < i && a->service; k++) {
+			const struct kubernetes_pods_config *b = &all[k].kubernetes;
+			if (is_same_text(a->service, b->service) &&
+			    is_same_text(a->name_space, b->name_space) &&
+			    is_same_text(a->kubeconfig, b->kubeconfig) &&
+			    is_same_text(a->context, b->context))
+				fault_at(c->faults,
+					 PLACE_KEY(PLACE_ITEM(PLACE_KEY(NULL, "services"), i),
+						   "pods.kubernetes.service"),
+					 "\"%s\" belongs to services[%zu] already", a->service, k);
+		}
+	}
 }
 
 static void unknown_service(struct check *c, size_t listener)
@@ -299,6 +346,7 @@ void check_config(const struct config *config, struct str *faults)
 	map_init(&c.services);
 	c.named = mem_must_zalloc(config->service_count * sizeof(*c.named));
 	claim_all(&c);
+	check_kubernetes_services(&c);
 	check_addresses(config, faults);
 	if (check_names(&c) && config->listener_count && config->service_count) {
 		check_every_host(&c);

@@ -310,7 +310,10 @@ static void add_service_changes(const struct service_config *was, const struct s
 				const struct place *at, struct str *lines)
 {
 	static const char *const providers[] = {
-		[PROVIDER_STATIC] = "static", [PROVIDER_PROCESS] = "process"};
+		[PROVIDER_STATIC] = "static",
+		[PROVIDER_PROCESS] = "process",
+		[PROVIDER_KUBERNETES] = "kubernetes",
+	};
 	if (was->provider == is->provider)
 		options_add_changes(SCOPE_SERVICE, was, is, at, lines);
 	else

@@ -114,7 +114,7 @@ struct autoscaling_config {
 	int64_t tick_us;
 };
 
-enum provider_kind { PROVIDER_STATIC, PROVIDER_PROCESS };
+enum provider_kind { PROVIDER_STATIC, PROVIDER_PROCESS, PROVIDER_KUBERNETES };
 
 struct static_pods_config {
 	char **addresses;
@@ -131,6 +131,22 @@ struct process_pods_config {
 	int64_t stop_grace_us;	  /* from SIGTERM to SIGKILL */
 	int64_t startup_failures; /* in a row, after which waiters are told */
 	int64_t backoff_base_us, backoff_max_us;
+};
+
+struct kubernetes_pods_config {
+	char *service;	  /* NULL: none is found (the service is out of the configuration) */
+	char *name_space; /* NULL: that of the service account, or of the kubeconfig's context */
+	char *port;	  /* the service's port by name; NULL: its first */
+	int64_t target_port;
+	char *kubeconfig, *context; /* NULL: in the cluster; the current one */
+	bool scales;
+	char *scale_group, *scale_version, *scale_resource, *scale_name; /* NULL: the service's */
+	bool elects;
+	char *lease, *identity; /* NULL: slotgate-SERVICE, this host's name */
+	int64_t lease_us;
+	int64_t watch_us; /* after which a watch is begun anew */
+	bool waits_on_failure;
+	int64_t unschedulable_us; /* after which a pod that no node takes has failed */
 };
 
 struct pod_tls_config {
@@ -156,6 +172,7 @@ struct service_config {
 	enum provider_kind provider;
 	struct static_pods_config static_pods;
 	struct process_pods_config process;
+	struct kubernetes_pods_config kubernetes;
 	struct pod_tls_config pod_tls;
 	struct readiness_config readiness;
 	struct idle_config idle;
@@ -253,6 +270,9 @@ void config_unreloadable(const struct config *old, const struct config *now, str
 
 /* For a service that a configuration holds no more, while its jobs finish: all defaults. */
 struct config *config_of_retired(const char *name, enum provider_kind);
+
+/* Whether its provider starts and stops pods as it is told. */
+bool config_is_scalable(const struct service_config *);
 
 /* A service with every default, for tests; config_service_release frees what it owns. */
 void config_service_defaults(struct service_config *);

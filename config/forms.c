@@ -38,6 +38,21 @@ const char *form_name(const char *text)
 	return NULL;
 }
 
+const char *form_object(const char *text)
+{
+	size_t n = strlen(text);
+	if (!is_of(text, LOWER DIGITS "-.") || n > HOST_MAX || strchr("-.", *text) ||
+	    strchr("-.", text[n - 1]) || strstr(text, ".."))
+		return "must be lower-case letters, digits, \"-\" and \".\", as an object's name "
+		       "is";
+	return NULL;
+}
+
+const char *form_group(const char *text)
+{
+	return *text ? form_object(text) : NULL;
+}
+
 const char *form_host(const char *text)
 {
 	if (strcmp(text, "*") == 0)

@@ -6,6 +6,8 @@ typedef const char *form_check(const char *text);
 
 form_check form_line;	 /* not empty, no control characters */
 form_check form_name;	 /* a DNS label */
+form_check form_object;	 /* a Kubernetes object's: DNS labels joined by dots */
+form_check form_group;	 /* the same, or nothing */
 form_check form_host;	 /* a host name without port; "*.example.com" too */
 form_check form_path;	 /* of a request: "/x", perhaps with a query */
 form_check form_token;	 /* of HTTP: a cookie's name, a method */

@@ -265,7 +265,62 @@ static const struct option service_options[] = {
 	 .help = "The pause after a failure to start; it doubles with each further one."},
 	{"pods.process.backoffMax", OPTION_DURATION, AT(process.backoff_max_us), MS, DAY, "60s",
 	 .help = "The longest such pause."},
-	{"pods.kubernetes", OPTION_OBJECT, .help = "Not in this build yet."},
+	{"pods.kubernetes.service", OPTION_TEXT, AT(kubernetes.service), .form = form_name,
+	 .required = true, .fixed = true,
+	 .help = "Pods are those of this Kubernetes Service: found by its EndpointSlices and its "
+		 "selector, and asked by slotgate itself whether they are ready."},
+	{"pods.kubernetes.namespace", OPTION_TEXT, AT(kubernetes.name_space), .form = form_name,
+	 .fixed = true,
+	 .help = "Where it is. Left out: the namespace of slotgate's service account, or of the "
+		 "kubeconfig's context."},
+	{"pods.kubernetes.port", OPTION_TEXT, AT(kubernetes.port), .form = form_line,
+	 .help = "The name of the Service's port that pods serve at. Left out: its first port."},
+	{"pods.kubernetes.targetPort", OPTION_INT, AT(kubernetes.target_port), 0, 65535, "0",
+	 .help = "The port of the pods themselves, whatever the Service says. 0: as it says."},
+	{"pods.kubernetes.kubeconfig", OPTION_TEXT, AT(kubernetes.kubeconfig), .form = form_line,
+	 .fixed = true,
+	 .help = "A file that says how the API server is reached: server, authority, and a token, "
+		 "a tokenFile or a client certificate; programs (exec) are not run. Left out: by "
+		 "the pod's service account."},
+	{"pods.kubernetes.context", OPTION_TEXT, AT(kubernetes.context), .form = form_line,
+	 .fixed = true, .help = "Its context. Left out: the current one."},
+	{"pods.kubernetes.scaler", OPTION_EITHER, AT(kubernetes.scales), .fixed = true,
+	 .fallback = "scale", .values = "none|scale",
+	 .help = "Who writes replicas: slotgate, through the scale subresource, or none here "
+		 "(KEDA, "
+		 "an HPA or Knative does). An autoscaler that removes a pod does not ask which one "
+		 "is at work: only slotgate withdraws it first, and only where it writes itself."},
+	{"pods.kubernetes.scale.group", OPTION_TEXT, AT(kubernetes.scale_group), .form = form_group,
+	 .fixed = true, .fallback = "apps",
+	 .help = "The API group of what is scaled. \"\": the core group."},
+	{"pods.kubernetes.scale.version", OPTION_TEXT, AT(kubernetes.scale_version),
+	 .form = form_name, .fixed = true, .fallback = "v1", .help = "Its version."},
+	{"pods.kubernetes.scale.resource", OPTION_TEXT, AT(kubernetes.scale_resource),
+	 .form = form_name, .fixed = true, .fallback = "deployments",
+	 .help = "Its resource, in the plural: deployments, statefulsets, or any that has a "
+		 "scale."},
+	{"pods.kubernetes.scale.name", OPTION_TEXT, AT(kubernetes.scale_name), .form = form_object,
+	 .fixed = true, .help = "Its name. Left out: that of the Service."},
+	{"pods.kubernetes.election", OPTION_BOOL, AT(kubernetes.elects), .fixed = true,
+	 .fallback = "true",
+	 .help = "A Lease says which of several gateways writes replicas. Off: this one does."},
+	{"pods.kubernetes.lease", OPTION_TEXT, AT(kubernetes.lease), .form = form_object,
+	 .fixed = true, .help = "Its name. Left out: slotgate- and the Service's name."},
+	{"pods.kubernetes.identity", OPTION_TEXT, AT(kubernetes.identity), .form = form_name,
+	 .fixed = true, .help = "Who this gateway is to the others. Left out: the host's name."},
+	{"pods.kubernetes.leaseDuration", OPTION_DURATION, AT(kubernetes.lease_us), SECOND, HOUR,
+	 "10s", .fixed = true,
+	 .help = "After which another gateway takes over from one that renews it no more."},
+	{"pods.kubernetes.watchTimeout", OPTION_DURATION, AT(kubernetes.watch_us), 2 * SECOND, HOUR,
+	 "240s", .help = "After which the API server ends a watch, which is then begun anew."},
+	{"pods.kubernetes.onFailure", OPTION_EITHER, AT(kubernetes.waits_on_failure),
+	 .fallback = "refuse", .values = "refuse|wait",
+	 .help = "When no pod can be started (quota, image, crashes): those who wait for the first "
+		 "one are told at once, or go on waiting."},
+	{"pods.kubernetes.unschedulableAfter", OPTION_DURATION, AT(kubernetes.unschedulable_us), 0,
+	 DAY, "300s",
+	 .help = "A pod that no node has room for counts as failed after this: a node may be on "
+		 "its way."},
 
 	{"podTls.ca", OPTION_TEXT, AT(pod_tls.options.ca), .form = form_line,
 	 .help = "Pods are spoken to in TLS wherever there is a podTls, even an empty one ({}). A "

@@ -114,17 +114,18 @@ static void read_pods(struct service_config *s, const struct json *service, cons
 	const struct json *pods = json_get(service, "pods");
 	const struct json *fixed = json_get(pods, "static"), *process = json_get(pods, "process");
 	const struct json *kubernetes = json_get(pods, "kubernetes");
+	int given = (fixed != NULL) + (process != NULL) + (kubernetes != NULL);
 	if (!pods)
-		fault_at(faults, at, "required: where the pods are, as \"static\" or \"process\"");
+		fault_at(faults, at,
+			 "required: where the pods are, as \"static\", \"process\" or "
+			 "\"kubernetes\"");
 	else if (!json_is(pods, JSON_OBJECT))
 		return;
-	else if (kubernetes)
-		fault_at(faults, PLACE_KEY(at, "kubernetes"),
-			 "this build cannot find pods in Kubernetes yet; use \"static\" or "
-			 "\"process\"");
-	else if (!fixed == !process)
-		fault_at(faults, at, "must have %s \"static\" and \"process\"",
-			 fixed ? "only one of" : "one of");
+	else if (given != 1)
+		fault_at(faults, at, "must have %s \"static\", \"process\" and \"kubernetes\"",
+			 given ? "only one of" : "one of");
+	if (kubernetes)
+		s->provider = PROVIDER_KUBERNETES;
 	if (fixed)
 		read_static(s, fixed, PLACE_KEY(at, "static"), faults);
 	if (process)
@@ -156,6 +157,12 @@ static void read_readiness(struct service_config *s, const struct json *service,
 }
 
 /* --- a service --------------------------------------------------------------------------- */
+
+bool config_is_scalable(const struct service_config *s)
+{
+	return s->provider == PROVIDER_PROCESS ||
+	       (s->provider == PROVIDER_KUBERNETES && s->kubernetes.scales);
+}
 
 void config_service_defaults(struct service_config *s)
 {

@@ -24,10 +24,24 @@ static void healthz(struct exchange *x, const struct http_head *head)
 	text(x, head, 200, "ok\n");
 }
 
+/* Degraded is still ready: what is known of the pods goes on being served. */
+static void add_degraded(struct gateway *gw, struct str *page)
+{
+	struct provider_status p;
+	LIST_EACH(b, &gw->backends, struct backend, link)
+		if (provider_status(activator_provider(b->activator), &p) && p.fault)
+			str_printf(page, "degraded: %s: %s\n", b->name, p.fault);
+}
+
 static void readyz(struct exchange *x, const struct http_head *head)
 {
 	bool draining = x->gateway->draining;
-	text(x, head, draining ? 503 : 200, draining ? "draining\n" : "ok\n");
+	struct str page;
+	str_init(&page);
+	if (!draining)
+		add_degraded(x->gateway, &page);
+	text(x, head, draining ? 503 : 200, draining ? "draining\n" : page.len ? page.at : "ok\n");
+	str_release(&page);
 }
 
 static void settle(struct gateway *gw)
@@ -99,7 +113,7 @@ static bool next_segment(struct slice *path, char *segment, size_t size)
 /* POST /v1/services/SERVICE/pods/POD/release: an operator vouches that the pod is idle. */
 static bool release(struct exchange *x, const struct http_head *head, struct slice path)
 {
-	char service[128], pods[8], pod[256], verb[16];
+	char service[128], pods[8], pod[512], verb[16];
 	if (!next_segment(&path, service, sizeof(service)) ||
 	    !next_segment(&path, pods, sizeof(pods)) || !next_segment(&path, pod, sizeof(pod)) ||
 	    !next_segment(&path, verb, sizeof(verb)) || path.len || strcmp(pods, "pods") != 0 ||

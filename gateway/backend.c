@@ -89,7 +89,7 @@ static bool is_taken(void *owner, const struct net_address *address)
 {
 	const struct backend *self = owner;
 	struct search s = {.address = address};
-	if (self->config->provider != PROVIDER_STATIC)
+	if (self->config->provider == PROVIDER_PROCESS)
 		return false; /* its pods are its own: nobody else was given their addresses */
 	LIST_EACH(b, &self->gateway->backends, struct backend, link) {
 		s.backend = b;

@@ -163,6 +163,27 @@ static void sample_tenant(void *owner, const struct tenant *tn)
 	sample(b->stats.registry, METRIC_TENANT_WORKING, labels, tn->working);
 }
 
+static void mirror(struct metrics_registry *r, enum metric m, const char *service, uint64_t value)
+{
+	metrics_mirror(metrics_counter(r, m, (const char *[]){service}), value);
+}
+
+static void sample_provider(struct metrics_registry *r, struct backend *b)
+{
+	struct provider_status p;
+	const char *name = b->stats.service;
+	if (!provider_status(activator_provider(b->activator), &p))
+		return;
+	sample(r, METRIC_PROVIDER_UP, &name, p.fault == NULL);
+	sample(r, METRIC_PROVIDER_WRITER, &name, p.is_writer);
+	mirror(r, METRIC_KUBERNETES_REQUESTS, name, p.requests);
+	mirror(r, METRIC_KUBERNETES_FAILURES, name, p.failures);
+	mirror(r, METRIC_KUBERNETES_LISTS, name, p.lists);
+	mirror(r, METRIC_KUBERNETES_SCALE_WRITES, name, p.writes);
+	mirror(r, METRIC_KUBERNETES_SCALE_CONFLICTS, name, p.conflicts);
+	mirror(r, METRIC_KUBERNETES_POD_DELETIONS, name, p.deletions);
+}
+
 static void sample_service(struct metrics_registry *r, struct backend *b)
 {
 	struct service_counts c;
@@ -191,6 +212,7 @@ static void sample_service(struct metrics_registry *r, struct backend *b)
 	};
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
 		sample(r, values[i].metric, &name, values[i].value);
+	sample_provider(r, b);
 	service_each_pod(service, sample_pod, b);
 	service_each_tenant(service, sample_tenant, b);
 }

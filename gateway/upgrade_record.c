@@ -130,7 +130,7 @@ static bool restore_service(struct restoring *r, const struct message *m)
 		.desired = message_int(m, "desired", 0),
 		.concurrency = (double)message_int(m, "concurrencyMilli", 0) / 1000,
 	};
-	if (kind != PROVIDER_STATIC && kind != PROVIDER_PROCESS)
+	if (kind < PROVIDER_STATIC || kind > PROVIDER_KUBERNETES)
 		return false;
 	struct backend *b = backend_by_name(r->gateway, name);
 	if (!b || b->config->provider != (enum provider_kind)kind)
@@ -196,14 +196,14 @@ static bool restore_slot(struct restoring *r, const struct message *m)
 	return a->grant != 0;
 }
 
-/* A static pod that is configured no more has no place with its provider yet. */
+/* Pods that run anyway are known to their provider by their names. */
 static bool restore_pod_end(struct restoring *r)
 {
 	if (!r->backend || !r->pod)
 		return false;
 	struct service *s = backend_service(r->backend);
 	service_restore_pod_state(s, r->pod, &r->record, now_of(r));
-	if (r->backend->config->provider == PROVIDER_STATIC) {
+	if (r->backend->config->provider != PROVIDER_PROCESS) {
 		struct provider_pod p = {.name = r->name, .output = -1};
 		provider_adopt(activator_provider(r->backend->activator), &p);
 	}

@@ -27,7 +27,7 @@ struct restoring {
 	uint64_t number; /* of the old process's backend */
 	bool is_back;	 /* it was out of the configuration there: others may have used its pods */
 	uint64_t pod;
-	char name[160]; /* of that pod */
+	char name[400]; /* of that pod */
 	struct pod_record record;
 };
 

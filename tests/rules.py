@@ -24,6 +24,7 @@ ONE_INCLUDER = {
     "cjson/": r"base/json\.c",
     "curl/": r"base/http_client\.c",
     "nghttp2/": r"base/h2\.c",
+    "yaml.h": r"base/yaml\.c",
 }
 NO_IO = re.compile(r"<(sys/socket|sys/epoll|netinet|arpa|time\.h|sys/time|poll|unistd|fcntl|pthread)")
 NO_IO_BASE = {"base/loop.h", "base/net.h", "base/worker.h", "base/spool.h", "base/log.h"}

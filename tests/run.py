@@ -147,7 +147,8 @@ def quick():
 
 
 FUZZ_TARGETS = {"request": "http.dict", "response": "http.dict", "http2": "http2.dict",
-                "config": "config.dict", "core": "http.dict"}  # and the words they know
+                "config": "config.dict", "core": "http.dict",
+                "kubernetes": "kubernetes.dict"}  # and the words they know
 
 
 def fuzz(seed=0):

@@ -67,7 +67,8 @@ static int64_t panic_seconds(const struct autoscaling_config *c)
 bool autoscaler_init(struct autoscaler *a, const struct autoscaling_config *config,
 		     int64_t container_concurrency, int64_t now_us)
 {
-	*a = (struct autoscaler){.panic_us = -1, .zero_us = -1, .initial_until_us = INT64_MAX};
+	*a = (struct autoscaler){
+		.panic_us = -1, .zero_us = -1, .initial_until_us = INT64_MAX, .found = -1};
 	a->next_tick_us = now_us;
 	return autoscaler_configure(a, config, container_concurrency, now_us);
 }
@@ -194,9 +195,8 @@ static int64_t hold_initial(struct autoscaler *a, int64_t want, int64_t ready, i
 {
 	if (ready > 0 && a->initial_until_us == INT64_MAX)
 		a->initial_until_us = now_us + a->config.stable_window_us;
-	if (now_us < a->initial_until_us && want < a->config.initial_scale)
-		return a->config.initial_scale;
-	return want;
+	int64_t initial = a->found < 0 ? a->config.initial_scale : a->found;
+	return now_us < a->initial_until_us && want < initial ? initial : want;
 }
 
 int64_t autoscaler_tick(struct autoscaler *a, int64_t ready, bool wake, int64_t now_us)
@@ -241,6 +241,17 @@ int64_t autoscaler_from_zero(struct autoscaler *a, bool wake, int64_t now_us)
 	}
 	a->zero_us = -1;
 	return a->desired = want;
+}
+
+void autoscaler_found(struct autoscaler *a, int64_t pods, int64_t now_us)
+{
+	if (a->initial_until_us != INT64_MAX)
+		return; /* it has been at work: it knows better */
+	a->found = pods;
+	a->desired = bound(a, pods > (int64_t)ceil(a->current / a->target)
+				      ? pods
+				      : (int64_t)ceil(a->current / a->target));
+	a->next_tick_us = now_us;
 }
 
 void autoscaler_resume(struct autoscaler *a, int64_t desired, double concurrency, int64_t now_us)

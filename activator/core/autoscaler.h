@@ -25,6 +25,7 @@ struct autoscaler {
 	int64_t panic_pods;	  /* the most asked for while panicking */
 	int64_t zero_us;	  /* since when none has been wanted; -1: some are */
 	int64_t initial_until_us; /* initialScale holds; INT64_MAX until a pod has been ready */
+	int64_t found;		  /* pods that were there at the start; -1: nobody looked */
 	struct delay *delay;	  /* desired scales of the scale-down delay; NULL: none */
 	int64_t desired;
 };
@@ -45,6 +46,9 @@ int64_t autoscaler_tick(struct autoscaler *, int64_t ready, bool wake, int64_t n
 
 /* The same out of turn while no pod is ready: the concurrency of this moment alone. */
 int64_t autoscaler_from_zero(struct autoscaler *, bool wake, int64_t now_us);
+
+/* There are so many pods already: they stand in for initialScale. Only at the start. */
+void autoscaler_found(struct autoscaler *, int64_t pods, int64_t now_us);
 
 /* Goes on where another one was: it wanted so many pods, for this concurrency on average. */
 void autoscaler_resume(struct autoscaler *, int64_t desired, double concurrency, int64_t now_us);

@@ -65,6 +65,7 @@ struct service {
 	/* Scale. */
 	struct autoscaler autoscaler;
 	int64_t replicas;		 /* as told to the provider */
+	int64_t elsewhere;		 /* pods that other gateways want besides */
 	int64_t scaling_failed_until_us; /* 0: it works */
 	char scaling_reason[256];
 

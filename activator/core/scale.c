@@ -21,9 +21,9 @@ static int64_t live_pods(const struct service *s)
 static int64_t replicas_wanted(const struct service *s)
 {
 	int64_t most = s->config->autoscaling.max_scale;
-	int64_t want = s->autoscaler.desired + s->pod_counts[POD_QUARANTINED];
-	if (s->autoscaler.desired == 0)
-		want = 0;
+	int64_t want = s->autoscaler.desired + s->elsewhere;
+	if (want > 0)
+		want += s->pod_counts[POD_QUARANTINED];
 	return most && want > most ? most : want;
 }
 
@@ -141,6 +141,20 @@ void scale_wake(struct service *s, int64_t now_us)
 	int64_t before = s->autoscaler.desired;
 	if (autoscaler_from_zero(&s->autoscaler, s->waiting_passes > 0, now_us) != before)
 		scale_apply(s, now_us);
+}
+
+void service_found_scale(struct service *s, int64_t replicas, int64_t now_us)
+{
+	autoscaler_found(&s->autoscaler, replicas, now_us);
+	scale_apply(s, now_us);
+}
+
+void service_elsewhere(struct service *s, int64_t replicas, int64_t now_us)
+{
+	if (s->elsewhere == replicas)
+		return;
+	s->elsewhere = replicas;
+	scale_apply(s, now_us);
 }
 
 void service_scaling_failed(struct service *s, const char *reason, int64_t until_us, int64_t now_us)

@@ -141,6 +141,12 @@ bool service_pod_release(struct service *, const char *name, int64_t now_us);
  * newcomers too. The reason is copied; NULL: it can again. */
 void service_scaling_failed(struct service *, const char *reason, int64_t until_us, int64_t now_us);
 
+/* At the start: so many pods are wanted already, and stay for a stable window as initialScale's do. */
+void service_found_scale(struct service *, int64_t replicas, int64_t now_us);
+
+/* Other gateways want so many of the same pods besides. */
+void service_elsewhere(struct service *, int64_t replicas, int64_t now_us);
+
 /* --- time and decisions -------------------------------------------------------------------- */
 
 void service_tick(struct service *, int64_t now_us);

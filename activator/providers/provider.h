@@ -49,6 +49,14 @@ struct provider_pod {
 
 typedef void provider_pod_fn(void *arg, const struct provider_pod *);
 
+/* How it stands with whatever the pods come from. */
+struct provider_status {
+	const char *fault; /* why it cannot be heard: the pods that are known stay; NULL: it can */
+	bool is_writer;	   /* this gateway is the one that writes the number of pods */
+	uint64_t requests, failures, lists; /* so far */
+	uint64_t writes, conflicts, deletions;
+};
+
 struct provider_ops {
 	void (*scale)(struct provider *, int64_t replicas);
 	void (*remove)(struct provider *, uint64_t pod);
@@ -60,6 +68,7 @@ struct provider_ops {
 	void (*each)(const struct provider *, provider_pod_fn *, void *arg);
 	bool (*adopt)(struct provider *, const struct provider_pod *);
 	void (*let_go)(struct provider *);
+	void (*status)(const struct provider *, struct provider_status *); /* NULL: it has none */
 };
 
 struct provider {
@@ -121,6 +130,15 @@ static inline bool provider_adopt(struct provider *p, const struct provider_pod 
 static inline void provider_let_go(struct provider *p)
 {
 	p->ops->let_go(p);
+}
+
+/* False: its pods come from nowhere that could fail. The text is good until the turn ends. */
+static inline bool provider_status(const struct provider *p, struct provider_status *to)
+{
+	if (!p->ops->status)
+		return false;
+	p->ops->status(p, to);
+	return true;
 }
 
 /* Pods that still run are stopped without anybody hearing of it. The ledger is not told. */

@@ -40,9 +40,10 @@ static void check_config(const struct config *c)
 		FUZZ_CHECK(s->queue.max_wait_us > 0, i, s->queue.max_wait_us);
 		FUZZ_CHECK(s->autoscaling.tick_us > 0, i, s->autoscaling.tick_us);
 		FUZZ_CHECK(s->idle.kind == CHECK_NONE || s->idle.path, i, s->idle.kind);
-		FUZZ_CHECK(s->provider == PROVIDER_STATIC ? s->static_pods.count > 0
-							  : s->process.command[0] != NULL,
-			   i, s->provider);
+		bool has_pods = s->provider == PROVIDER_STATIC	  ? s->static_pods.count > 0
+				: s->provider == PROVIDER_PROCESS ? s->process.command[0] != NULL
+								  : s->kubernetes.service != NULL;
+		FUZZ_CHECK(has_pods, i, s->provider);
 		for (size_t k = 0; k < s->slot_count; k++)
 			FUZZ_CHECK(s->slots[k].method && s->slots[k].path, i, k);
 		slot_pattern_match(s->slots, s->slot_count, SLICE("POST"),

@@ -16,7 +16,7 @@ static const struct target {
 	int (*run)(const uint8_t *, size_t);
 } targets[] = {
 	{"request", fuzz_request}, {"response", fuzz_response}, {"http2", fuzz_http2},
-	{"config", fuzz_config},   {"core", fuzz_core},
+	{"config", fuzz_config},   {"core", fuzz_core},		{"kubernetes", fuzz_kubernetes},
 };
 enum { TARGETS = sizeof(targets) / sizeof(*targets) };
 

@@ -340,6 +340,32 @@ static void the_initial_scale_holds_until_it_had_a_stable_window(void **state)
 	autoscaler_release(&a);
 }
 
+static void pods_that_were_there_stand_in_for_the_initial_scale(void **state)
+{
+	(void)state;
+	struct autoscaling_config c = defaults();
+	struct autoscaler a;
+	c.initial_scale = 1;
+	c.max_scale = 5;
+	c.scale_to_zero_grace_us = 0;
+	start(&a, &c, 1);
+	autoscaler_found(&a, 4, BEGIN_US);
+	assert_int_equal(a.desired, 4);
+	assert_int_equal(tick_at(&a, 10, 4), 4);
+	assert_int_equal(tick_at(&a, 69, 4), 4);
+	assert_int_equal(tick_at(&a, 70, 4), 2); /* floor(4/2) */
+	autoscaler_found(&a, 4, BEGIN_US + 71 * S);
+	assert_int_equal(a.desired, 2); /* only at the start */
+	autoscaler_release(&a);
+	start(&a, &c, 1);
+	autoscaler_found(&a, 0, BEGIN_US);
+	assert_int_equal(tick_at(&a, 0, 0), 0); /* it was scaled to zero, and stays there */
+	autoscaler_observe(&a, 7, BEGIN_US);
+	autoscaler_found(&a, 0, BEGIN_US);
+	assert_int_equal(a.desired, 5); /* those who wait already count */
+	autoscaler_release(&a);
+}
+
 static void from_zero_the_queue_of_the_moment_counts(void **state)
 {
 	(void)state;
@@ -551,6 +577,7 @@ int main(void)
 		cmocka_unit_test(a_new_request_ends_the_grace),
 		cmocka_unit_test(a_scale_down_waits_for_its_delay),
 		cmocka_unit_test(the_initial_scale_holds_until_it_had_a_stable_window),
+		cmocka_unit_test(pods_that_were_there_stand_in_for_the_initial_scale),
 		cmocka_unit_test(from_zero_the_queue_of_the_moment_counts),
 		cmocka_unit_test(from_zero_never_asks_for_fewer),
 		cmocka_unit_test(the_averages_are_of_their_windows),

@@ -218,8 +218,8 @@ static const struct row list_faults[] = {
 	 "admin.address: \"127.0.0.1\": not an address of the form HOST:PORT"},
 	{SERVICES("'a'"), "services[0]: must be an object, not \"a\""},
 	{SERVICES("{}"), "services[0].name: required\n"
-			 "services[0].pods: required: where the pods are, as \"static\" or "
-			 "\"process\""},
+			 "services[0].pods: required: where the pods are, as \"static\", "
+			 "\"process\" or \"kubernetes\""},
 	{SERVICES(NAMED("", "")),
 	 "services[0].name: \"\": must be 1 to 63 lower-case letters, digits "
 	 "or \"-\", with no \"-\" at either end"},
@@ -280,16 +280,45 @@ static const struct row list_faults[] = {
 
 static const struct row pod_faults[] = {
 	{SERVICES("{'name': 'a', 'pods': {}}"),
-	 "services[0].pods: must have one of \"static\" and \"process\""},
+	 "services[0].pods: must have one of \"static\", \"process\" and \"kubernetes\""},
 	{SERVICES("{'name': 'a', 'pods': []}"),
 	 "services[0].pods: must be an object, not a list of 0"},
 	{SERVICES("{'name': 'a', 'pods': {'kubernetes': {}}}"),
-	 "services[0].pods.kubernetes: this build cannot find pods in Kubernetes yet; use "
-	 "\"static\" "
-	 "or \"process\""},
+	 "services[0].pods.kubernetes.service: required"},
+	{SERVICES("{'name': 'a', 'pods': {'kubernetes': {'service': 'Sd', 'scale': {'group': "
+		  "'apps/v1', "
+		  "'name': '-x'}, 'scaler': 'keda', 'onFailure': 'cry', 'targetPort': 0.5}}}"),
+	 "services[0].pods.kubernetes.service: \"Sd\": must be 1 to 63 lower-case letters, digits "
+	 "or "
+	 "\"-\", with no \"-\" at either end\n"
+	 "services[0].pods.kubernetes.scale.group: \"apps/v1\": must be lower-case letters, "
+	 "digits, "
+	 "\"-\" and \".\", as an object's name is\n"
+	 "services[0].pods.kubernetes.scale.name: \"-x\": must be lower-case letters, digits, "
+	 "\"-\" and \".\", as an object's name is\n"
+	 "services[0].pods.kubernetes.scaler: must be \"none\" or \"scale\", not \"keda\"\n"
+	 "services[0].pods.kubernetes.onFailure: must be \"refuse\" or \"wait\", not \"cry\"\n"
+	 "services[0].pods.kubernetes.targetPort: must be a whole number from 0 to 65535, not 0.5"},
+	{SERVICES("{'name': 'a', 'containerConcurrency': 0, 'pods': {'kubernetes': {'service': "
+		  "'sd', "
+		  "'context': 'x', 'port': 'http', 'targetPort': 80}}}"),
+	 "services[0].pods.kubernetes.context: needs a \"kubeconfig\"\n"
+	 "services[0].pods.kubernetes.port: says nothing beside \"targetPort\": give one of the "
+	 "two\n"
+	 "services[0].autoscaling.target: must be above 0 when containerConcurrency is 0: else "
+	 "nothing "
+	 "says when to scale"},
+	{SERVICES("{'name': 'a', 'pods': {'kubernetes': {'service': 'sd', 'scaler': 'none', "
+		  "'scale': "
+		  "{'name': 'x'}}}}"),
+	 "services[0].pods.kubernetes.scale: nothing is scaled with \"scaler\": \"none\""},
+	{SERVICES("{'name': 'a', 'hosts': ['a'], 'pods': {'kubernetes': {'service': 'sd'}}}, "
+		  "{'name': "
+		  "'b', 'hosts': ['b'], 'pods': {'kubernetes': {'service': 'sd'}}}"),
+	 "services[1].pods.kubernetes.service: \"sd\" belongs to services[0] already"},
 	{SERVICES("{'name': 'a', 'pods': {'static': ['[::1]:1'], 'process': {" COMMAND "}}" SCALE
 		  "}"),
-	 "services[0].pods: must have only one of \"static\" and \"process\""},
+	 "services[0].pods: must have only one of \"static\", \"process\" and \"kubernetes\""},
 	{SERVICES("{'name': 'a', 'pods': {'static': []}}"),
 	 "services[0].pods.static: must be a list of 1 to 10000 addresses, not a list of 0"},
 	{SERVICES("{'name': 'a', 'pods': {'static': {'a': '[::1]:1'}}}"),

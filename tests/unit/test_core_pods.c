@@ -304,6 +304,22 @@ static void from_zero_it_asks_at_once(void **state)
 	assert_int_equal(w->replicas, 5); /* maxScale */
 }
 
+static void what_others_want_is_wanted_here_too(void **state)
+{
+	struct world *w = scalable(state);
+	service_elsewhere(w->service, 2, w->now_us);
+	world_settle(w);
+	assert_int_equal(w->replicas, 2);
+	world_wait(w, 0, TICKET_SLOT);
+	assert_int_equal(w->replicas, 3);
+	service_elsewhere(w->service, 9, w->now_us);
+	world_settle(w);
+	assert_int_equal(w->replicas, 5); /* maxScale */
+	service_elsewhere(w->service, 0, w->now_us);
+	world_settle(w);
+	assert_int_equal(w->replicas, 1);
+}
+
 static void if_scaling_fails_all_are_told_at_once(void **state)
 {
 	struct world *w = scalable(state);
@@ -562,6 +578,7 @@ int main(void)
 		SCENARIO(work_is_packed_on_the_pod_used_last),
 		SCENARIO(a_reload_resizes_pods),
 		SCENARIO(from_zero_it_asks_at_once),
+		SCENARIO(what_others_want_is_wanted_here_too),
 		SCENARIO(if_scaling_fails_all_are_told_at_once),
 		SCENARIO(with_a_pod_coming_a_failure_is_not_the_end),
 		SCENARIO(scale_down_takes_the_least_recently_used_idle_pod),

@@ -305,6 +305,45 @@ static void freeing_the_client_cancels(void **state)
 	http_client_free(NULL);
 }
 
+static struct str pieces;
+static struct http_exchange *streaming;
+static int piece_status;
+
+static void on_piece(void *owner, int status, struct slice bytes)
+{
+	(void)owner;
+	piece_status = status;
+	str_add(&pieces, bytes.at, bytes.len);
+	if (slice_is(bytes, "leave")) {
+		http_client_cancel(streaming);
+		loop_stop(loop);
+	}
+}
+
+static void hands_out_pieces(void **state)
+{
+	(void)state;
+	struct http_client_request r = get("/watch");
+	r.piece = on_piece;
+	str_init(&pieces);
+	scripted_server_answer(&server, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+					"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+	ask(&r);
+	assert_int_equal(last.status, 200);
+	assert_int_equal(last.body.len, 0);
+	assert_non_null(pieces.at);
+	assert_string_equal(pieces.at, "abcde");
+	assert_int_equal(piece_status, 200);
+	scripted_server_answer(&server, "HTTP/1.1 410 Gone\r\nContent-Length: 5\r\n\r\nleave");
+	int before = calls;
+	streaming = http_client_start(client, &r, on_answer, NULL);
+	assert_non_null(streaming);
+	loop_run(loop);
+	assert_int_equal(calls, before); /* cancelled from inside its own piece */
+	assert_int_equal(piece_status, 410);
+	str_release(&pieces);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +352,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ignores_proxies_and_redirects, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tells_refusal_from_failure, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(is_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(hands_out_pieces, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(times_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refuses_what_is_no_url, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(keeps_connections_and_replaces_dead_ones, set_up,

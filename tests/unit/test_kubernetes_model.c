@@ -1,0 +1,495 @@
+/* What the Kubernetes API says, as structs; slices joined; kubeconfigs and YAML read. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "activator/providers/kubernetes_access.h"
+#include "activator/providers/kubernetes_client.h"
+#include "activator/providers/kubernetes_election.h"
+#include "activator/providers/kubernetes_slices.h"
+#include "base/yaml.h"
+
+static struct json *json;
+
+/* Single quotes stand for double ones. The document is the next one's to free. */
+static const struct json *parse(const char *text)
+{
+	struct str s;
+	struct json_error error;
+	json_free(json);
+	json = NULL;
+	str_init(&s);
+	str_add_text(&s, text);
+	assert_false(s.failed);
+	for (size_t i = 0; i < s.len; i++)
+		if (s.at[i] == '\'')
+			s.at[i] = '"';
+	json = json_parse(s.at, s.len, &error);
+	if (!json)
+		fail_msg("%s in %s", error.message, s.at);
+	str_release(&s);
+	return json;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	json_free(json);
+	json = NULL;
+	return 0;
+}
+
+#define META(name, uid) "'metadata': {'name': '" name "', 'uid': '" uid "', 'resourceVersion': '5'}"
+
+static void reads_a_pod(void **state)
+{
+	(void)state;
+	struct kube_pod p;
+	assert_true(kube_pod_read(
+		parse("{" META("a", "u") ", 'spec': {'containers': [{'ports': [{'name': 'web',"
+					 "'containerPort': 7860}, {'containerPort': 99999}]}]}, "
+					 "'status': {'phase': "
+					 "'Running', 'podIP': '10.0.0.1', 'conditions': [{'type': "
+					 "'Ready', 'status': "
+					 "'True'}]}}"),
+		&p));
+	assert_string_equal(p.address, "10.0.0.1");
+	assert_true(p.is_ready);
+	assert_false(p.has_ended);
+	assert_int_equal(p.trouble, KUBE_NO_TROUBLE);
+	assert_int_equal(p.port_count, 1);
+	struct kube_service_port by_name = {.target_name = "web"}, by_number = {.target = 80};
+	assert_int_equal(kube_pod_port(&p, &by_name), 7860);
+	assert_int_equal(kube_pod_port(&p, &by_number), 80);
+	assert_false(kube_pod_read(parse("{'metadata': {'name': 'a'}}"), &p));
+	assert_false(kube_pod_read(parse("{'metadata': {'name': '../../x', 'uid': 'u'}}"), &p));
+	assert_false(kube_pod_read(parse("[]"), &p));
+	assert_true(
+		kube_pod_read(parse("{" META("a", "u") ", 'status': {'podIP': '0.0.0.0'}}"), &p));
+	assert_string_equal(p.address, "");
+}
+
+static void reads_why_a_pod_does_not_come_up(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *status, *why;
+		enum kube_trouble trouble;
+	} cases[] = {
+		{"'conditions': [{'type': 'PodScheduled', 'status': 'False', 'reason': "
+		 "'Unschedulable', 'message': 'no\\nGPU'}]",
+		 "Unschedulable: no GPU", KUBE_UNSCHEDULABLE},
+		{"'conditions': [{'type': 'PodScheduled', 'status': 'False', 'reason': "
+		 "'SchedulingGated'}]",
+		 "", KUBE_NO_TROUBLE},
+		{"'initContainerStatuses': [{'state': {'waiting': {'reason': "
+		 "'ImagePullBackOff'}}}]",
+		 "ImagePullBackOff", KUBE_IMAGE},
+		{"'containerStatuses': [{'state': {'waiting': {'reason': 'ErrImagePull'}}}]", "",
+		 KUBE_NO_TROUBLE},
+		{"'containerStatuses': [{'state': {'waiting': {'reason': "
+		 "'CreateContainerConfigError'}}}, {'state': {'waiting': {'reason': "
+		 "'CrashLoopBackOff', 'message': 'back-off 10s'}}}]",
+		 "CrashLoopBackOff: back-off 10s", KUBE_CRASH},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct kube_pod p;
+		char text[1024];
+		snprintf(text, sizeof(text), "{" META("a", "u") ", 'status': {%s}}",
+			 cases[i].status);
+		assert_true(kube_pod_read(parse(text), &p));
+		assert_int_equal(p.trouble, cases[i].trouble);
+		assert_string_equal(p.why, cases[i].why);
+	}
+}
+
+static void reads_a_service(void **state)
+{
+	(void)state;
+	struct kube_service s;
+	assert_true(kube_service_read(
+		parse("{" META(
+			"sd",
+			"u") ", 'spec': {'selector': {'app': 'sd', 'a.b/c': 'd_e'},"
+			     "'ipFamilies': ['IPv6', 'IPv4'], 'ports': [{'name': 'web', 'port': 80,"
+			     "'targetPort': 'http'}, {'name': 'admin', 'port': 90}]}}"),
+		&s));
+	assert_string_equal(s.selector, "app=sd,a.b/c=d_e");
+	assert_true(s.is_ipv6);
+	assert_string_equal(kube_service_port(&s, "")->target_name, "http");
+	assert_int_equal(kube_service_port(&s, "admin")->target, 90);
+	assert_null(kube_service_port(&s, "none"));
+	assert_false(kube_service_read(
+		parse("{" META("sd", "u") ", 'spec': {'selector': {'app': 'x&limit=1'}}}"), &s));
+	assert_true(kube_service_read(parse("{" META("sd", "u") "}"), &s));
+	assert_string_equal(s.selector, "");
+}
+
+/* --- slices ---------------------------------------------------------------------------------- */
+
+#define SLICE_OF(name, type, port, endpoints)                                                      \
+	"{" META(name, "s") ", 'addressType': '" type                                              \
+			    "', 'ports': [{'name': 'http', 'port': " port                          \
+			    "}], 'endpoints': [" endpoints "]}"
+#define ENDPOINT(address, uid, conditions)                                                         \
+	"{'addresses': ['" address "'], 'conditions': {" conditions "}, 'targetRef': {'kind': "    \
+	"'Pod', 'name': 'p-" uid "', 'uid': '" uid "'}}"
+
+static void put(struct kube_slices *s, const char *text)
+{
+	struct kube_slice slice;
+	assert_true(kube_slice_read(parse(text), &slice));
+	assert_true(kube_slices_put(s, &slice));
+}
+
+static void conditions_that_are_not_said_have_the_apis_meaning(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *said;
+		bool ready, serving, terminating;
+	} cases[] = {
+		{"", true, true, false},
+		{"'ready': null, 'serving': null, 'terminating': null", true, true, false},
+		{"'ready': false", false, false, false},
+		{"'ready': false, 'serving': true, 'terminating': true", false, true, true},
+		{"'ready': true, 'serving': false", true, false, false},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct kube_slice s;
+		char text[1024];
+		snprintf(text, sizeof(text),
+			 SLICE_OF("a", "IPv4", "1", ENDPOINT("10.0.0.1", "u", "%s")),
+			 cases[i].said);
+		assert_true(kube_slice_read(parse(text), &s));
+		assert_int_equal(s.endpoints[0].is_ready, cases[i].ready);
+		assert_int_equal(s.endpoints[0].is_serving, cases[i].serving);
+		assert_int_equal(s.endpoints[0].is_terminating, cases[i].terminating);
+		kube_slice_release(&s);
+	}
+	struct kube_slice s;
+	assert_false(kube_slice_read(parse("{" META("a", "u") ", 'addressType': 'FQDN'}"), &s));
+	assert_true(
+		kube_slice_read(parse("{" META("a", "u") ", 'addressType': 'IPv4', 'endpoints': "
+							 "null, 'ports': null}"),
+				&s));
+	assert_int_equal(s.endpoint_count, 0);
+	kube_slice_release(&s);
+}
+
+static void slices_are_joined(void **state)
+{
+	(void)state;
+	struct kube_slices s;
+	struct kube_endpoints e;
+	kube_slices_init(&s);
+	put(&s, SLICE_OF("v6", "IPv6", "7860", ENDPOINT("fd00::1", "b", "")));
+	put(&s, SLICE_OF("v4", "IPv4", "7860",
+			 ENDPOINT("10.0.0.2", "b", "'ready': false") "," ENDPOINT("10.0.0.1", "a",
+										  "")));
+	put(&s, SLICE_OF("moved", "IPv4", "7860",
+			 ENDPOINT("10.0.0.1", "a", "'ready': false, 'terminating': true")));
+	assert_true(kube_slices_join(&s, "", false, &e));
+	assert_int_equal(e.count, 2);
+	assert_true(kube_endpoints_find(&e, "a") && kube_endpoints_find(&e, "b"));
+	const struct kube_endpoint *a = kube_endpoints_find(&e, "a"),
+				   *b = kube_endpoints_find(&e, "b");
+	assert_string_equal(a->address, "10.0.0.1");
+	assert_true(a->is_terminating);
+	assert_string_equal(b->address, "10.0.0.2");
+	assert_true(b->is_ready);
+	assert_int_equal(b->port, 7860);
+	assert_null(kube_endpoints_find(&e, "c"));
+	kube_endpoints_release(&e);
+	assert_true(kube_slices_join(&s, "http", true, &e));
+	assert_string_equal(kube_endpoints_find(&e, "b")->address, "fd00::1");
+	assert_string_equal(kube_endpoints_find(&e, "a")->address, "10.0.0.1");
+	kube_endpoints_release(&e);
+	assert_true(kube_slices_join(&s, "other", false, &e));
+	assert_int_equal(kube_endpoints_find(&e, "a")->port, 0);
+	kube_endpoints_release(&e);
+	/* One that takes the place of another, one that goes, and those that a list does not name. */
+	put(&s, SLICE_OF("moved", "IPv4", "1", ""));
+	kube_slices_remove(&s, "v6");
+	kube_slices_mark(&s);
+	put(&s, SLICE_OF("new", "IPv4", "1", ENDPOINT("10.0.0.9", "n", "")));
+	kube_slices_sweep(&s);
+	assert_true(kube_slices_join(&s, "", false, &e));
+	assert_int_equal(e.count, 1);
+	assert_string_equal(e.at[0].uid, "n");
+	kube_endpoints_release(&e);
+	kube_slices_release(&s);
+}
+
+static void what_is_no_pod_is_known_by_its_address(void **state)
+{
+	(void)state;
+	struct kube_slice s;
+	assert_true(kube_slice_read(parse(SLICE_OF("a", "IPv4", "1",
+						   "{'addresses': ['10.0.0.7']},"
+						   "{'addresses': ['evil.example.com']},"
+						   "{'addresses': []}")),
+				    &s));
+	assert_int_equal(s.endpoint_count, 1);
+	assert_string_equal(s.endpoints[0].uid, "10.0.0.7");
+	kube_slice_release(&s);
+}
+
+/* --- the rest -------------------------------------------------------------------------------- */
+
+static void reads_scales_lists_events_and_faults(void **state)
+{
+	(void)state;
+	struct kube_scale scale;
+	struct kube_list list;
+	struct kube_event event;
+	struct kube_status status;
+	char why[KUBE_TEXT_BYTES];
+	assert_true(kube_scale_read(parse("{'kind': 'Scale', " META("sd", "u") ", 'spec': {}}"),
+				    &scale));
+	assert_int_equal(scale.wanted, 0); /* the API leaves zero out */
+	assert_false(kube_scale_read(parse("{'kind': 'Status', " META("sd", "u") "}"), &scale));
+	assert_true(kube_list_read(
+		parse("{'metadata': {'resourceVersion': '7', 'continue': 'x'}, 'items': [{}]}"),
+		&list));
+	assert_string_equal(list.next, "x");
+	assert_int_equal(json_count(list.items), 1);
+	assert_false(kube_list_read(parse("{'metadata': {}, 'items': []}"), &list));
+	assert_true(kube_event_read(parse("{'type': 'MODIFIED', 'object': {" META("a", "u") "}}"),
+				    &event));
+	assert_int_equal(event.kind, KUBE_ADDED);
+	assert_string_equal(event.version, "5");
+	assert_false(kube_event_read(parse("{'type': 'ADDED', 'object': {}}"), &event));
+	assert_false(
+		kube_event_read(parse("{'type': 'NEWS', 'object': {" META("a", "u") "}}"), &event));
+	assert_true(kube_status_read(parse("{'kind': 'Status', 'code': 410, 'message': 'too old'}"),
+				     &status));
+	assert_int_equal(status.code, 410);
+	assert_true(kube_workload_trouble(
+		parse("{'status': {'conditions': [{'type': 'ReplicaFailure', 'status': 'True', "
+		      "'message': 'exceeded quota'}]}}"),
+		why));
+	assert_string_equal(why, "exceeded quota");
+	assert_false(kube_workload_trouble(parse("{}"), why));
+}
+
+static void a_lease_is_over_by_our_own_clock(void **state)
+{
+	(void)state;
+	static const char text[] =
+		"{'kind': 'Lease', 'metadata': {'name': 'l', 'resourceVersion': '%d', "
+		"'annotations': {'demand.slotgate.io/two': '%d x', 'demand.slotgate.io/one': '9 "
+		"1', "
+		"'other': '5'}}, 'spec': {'holderIdentity': '%s', 'leaseDurationSeconds': 10, "
+		"'renewTime': '%d'}}";
+	struct kube_election e = {.identity = "one", .duration_us = 10000000};
+	struct kube_lease l;
+	char now[512];
+	snprintf(now, sizeof(now), text, 1, 4, "two", 1);
+	assert_true(kube_lease_read(parse(now), &l));
+	assert_false(kube_election_read(&e, &l, 1000000));
+	assert_int_equal(e.other_count, 1);
+	assert_int_equal(e.others[0].pods, 4);
+	assert_false(kube_election_read(&e, &l, 10999999));
+	assert_true(kube_election_read(&e, &l, 11000000)); /* unchanged for all its time */
+	snprintf(now, sizeof(now), text, 2, -4, "two", 2);
+	assert_true(kube_lease_read(parse(now), &l));
+	assert_false(kube_election_read(&e, &l, 11000001));
+	assert_int_equal(e.others[0].pods, 0);
+	snprintf(now, sizeof(now), text, 3, 4, "one", 3);
+	assert_true(kube_lease_read(parse(now), &l));
+	assert_true(kube_election_read(&e, &l, 11000002)); /* our own */
+	snprintf(now, sizeof(now), text, 3, 4, "", 3);
+	assert_true(kube_lease_read(parse(now), &l));
+	assert_true(kube_election_read(&e, &l, 11000003)); /* given back */
+}
+
+/* --- YAML and kubeconfigs -------------------------------------------------------------------- */
+
+static void yaml_is(const char *yaml, const char *wanted)
+{
+	struct str s;
+	struct yaml_error error;
+	str_init(&s);
+	bool ok = yaml_to_json(yaml, strlen(yaml), &s, &error);
+	if (wanted)
+		assert_string_equal(ok && s.at ? s.at : error.message, wanted);
+	else
+		assert_false(ok);
+	str_release(&s);
+}
+
+static void rewrites_yaml(void **state)
+{
+	(void)state;
+	yaml_is("a: b\nc:\n- 1\n- true\n- ~\n- \"null\"\n",
+		"{\"a\":\"b\",\"c\":[\"1\",true,null,\"null\"]}");
+	yaml_is("{\"a\": [\"x\", {\"b\": null}]}", "{\"a\":[\"x\",{\"b\":null}]}");
+	yaml_is("a: |\n  two\n  lines\nb:\n", "{\"a\":\"two\\u000alines\\u000a\",\"b\":null}");
+	yaml_is("a: &x 1\nb: *x\n", "anchors, aliases and tags are not understood");
+	yaml_is("a: !!int 1\n", "anchors, aliases and tags are not understood");
+	yaml_is("a: 1\n---\nb: 2\n", "more than one document");
+	yaml_is("", "empty");
+	yaml_is("[a: b: c", NULL);
+	yaml_is("? [a]\n: b\n", "a key is no text");
+}
+
+#define DIRECTORY "/tmp/slotgate-kubeconfig-XXXXXX"
+static char directory[] = DIRECTORY;
+
+static void make_directory(void)
+{
+	memcpy(directory, DIRECTORY, sizeof(directory));
+	assert_non_null(mkdtemp(directory));
+}
+
+static char *in_directory(const char *name)
+{
+	static char path[2][256];
+	static int turn;
+	turn = !turn;
+	snprintf(path[turn], sizeof(path[turn]), "%s/%s", directory, name);
+	return path[turn];
+}
+
+static void write_file(const char *name, const char *text)
+{
+	FILE *f = fopen(in_directory(name), "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void a_fault_names_the_file(const char *config, const char *says)
+{
+	struct kube_access a;
+	char why[KUBE_WHY_BYTES];
+	kube_access_init(&a);
+	write_file("config", config);
+	assert_false(kube_access_read(&a, in_directory("config"), NULL, why));
+	assert_non_null(strstr(why, directory));
+	if (!strstr(why, says))
+		fail_msg("%s instead of %s", why, says);
+	kube_access_release(&a);
+}
+
+static void reads_a_kubeconfig(void **state)
+{
+	(void)state;
+	struct kube_access a;
+	char why[KUBE_WHY_BYTES] = "";
+	make_directory();
+	write_file("token", "first\n");
+	write_file("config",
+		   "current-context: x\ncontexts:\n- name: x\n  context: {cluster: c, user: u}\n"
+		   "- name: y\n  context: {cluster: c, user: u, namespace: far}\n"
+		   "clusters:\n- name: c\n  cluster:\n    server: https://[fd00::1]:6443/\n"
+		   "    certificate-authority-data: Q0Eh\n"
+		   "users:\n- name: u\n  user: {tokenFile: token}\n");
+	kube_access_init(&a);
+	if (!kube_access_read(&a, in_directory("config"), NULL, why))
+		fail_msg("%s", why);
+	assert_non_null(a.server.at);
+	assert_string_equal(a.server.at, "https://[fd00::1]:6443");
+	assert_non_null(a.name_space.at);
+	assert_string_equal(a.name_space.at, "default");
+	assert_non_null(a.ca.at);
+	assert_string_equal(a.ca.at, "CA!");
+	assert_non_null(a.token.at);
+	assert_string_equal(a.token.at, "first");
+	write_file("token", "second, with a space"); /* stays as it was */
+	kube_access_refresh(&a);
+	assert_non_null(a.token.at);
+	assert_string_equal(a.token.at, "first");
+	write_file("token", "second-one");
+	kube_access_refresh(&a);
+	assert_non_null(a.token.at);
+	assert_string_equal(a.token.at, "second-one");
+	kube_access_release(&a);
+	kube_access_init(&a);
+	assert_true(kube_access_read(&a, in_directory("config"), "y", why));
+	assert_non_null(a.name_space.at);
+	assert_string_equal(a.name_space.at, "far");
+	kube_access_release(&a);
+
+	a_fault_names_the_file("a: [", "not YAML");
+	a_fault_names_the_file("current-context: z", "no such context");
+	a_fault_names_the_file(
+		"current-context: x\ncontexts:\n- name: x\n  context: {cluster: c}\n",
+		"no cluster");
+	a_fault_names_the_file("current-context: x\ncontexts:\n- name: x\n  context: {cluster: c}\n"
+			       "clusters:\n- name: c\n  cluster: {server: ftp://x}\n",
+			       "https://");
+	a_fault_names_the_file(
+		"current-context: x\ncontexts:\n- name: x\n  context: {cluster: c, user: u}\n"
+		"clusters:\n- name: c\n  cluster: {server: 'https://x'}\n"
+		"users:\n- name: u\n  user: {exec: {command: aws}}\n",
+		"exec");
+	a_fault_names_the_file(
+		"current-context: x\ncontexts:\n- name: x\n  context: {cluster: c, user: u}\n"
+		"clusters:\n- name: c\n  cluster: {server: 'https://x'}\n"
+		"users:\n- name: u\n  user: {tokenFile: nowhere}\n",
+		"No such file");
+	unlink(in_directory("config"));
+	unlink(in_directory("token"));
+	rmdir(directory);
+}
+
+static void reads_a_service_account(void **state)
+{
+	(void)state;
+	struct kube_access a;
+	char why[KUBE_WHY_BYTES] = "";
+	make_directory();
+	kube_access_init(&a);
+	unsetenv("KUBERNETES_SERVICE_HOST");
+	assert_false(kube_access_in_cluster(&a, directory, why));
+	assert_non_null(strstr(why, "kubeconfig"));
+	setenv("KUBERNETES_SERVICE_HOST", "fd00::1", 1);
+	setenv("KUBERNETES_SERVICE_PORT", "443", 1);
+	write_file("token", "t");
+	write_file("ca.crt", "pem");
+	write_file("namespace", "here");
+	if (!kube_access_in_cluster(&a, directory, why))
+		fail_msg("%s", why);
+	assert_non_null(a.server.at);
+	assert_string_equal(a.server.at, "https://[fd00::1]:443");
+	assert_non_null(a.name_space.at);
+	assert_string_equal(a.name_space.at, "here");
+	write_file("ca.crt", "another");
+	kube_access_refresh(&a);
+	assert_non_null(a.ca.at);
+	assert_string_equal(a.ca.at, "another");
+	kube_access_release(&a);
+	unlink(in_directory("token"));
+	unlink(in_directory("ca.crt"));
+	unlink(in_directory("namespace"));
+	rmdir(directory);
+	unsetenv("KUBERNETES_SERVICE_HOST");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_teardown(name, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(reads_a_pod),
+		TEST(reads_why_a_pod_does_not_come_up),
+		TEST(reads_a_service),
+		TEST(conditions_that_are_not_said_have_the_apis_meaning),
+		TEST(slices_are_joined),
+		TEST(what_is_no_pod_is_known_by_its_address),
+		TEST(reads_scales_lists_events_and_faults),
+		TEST(a_lease_is_over_by_our_own_clock),
+		TEST(rewrites_yaml),
+		TEST(reads_a_kubeconfig),
+		TEST(reads_a_service_account),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
