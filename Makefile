@@ -2,6 +2,7 @@
 #
 #   make            build/slotgate
 #   make run        the main job, live: hey against pods that start from zero (REQUESTS=... etc.)
+#   make observe    slotgate, demo pods, Prometheus and a steady load, to look at
 #   make test       everything that is quick, under ASan and UBSan
 #   make test-deep  what takes longer: soak, fuzzing, valgrind, other compilers
 #   make test-kubernetes  against the real API server, which it builds once (needs Go)
@@ -66,7 +67,7 @@ BENCH_HELP := $(filter-out $(BENCH_MAIN),$(wildcard tests/bench/*.c))
 CODE      := $(wildcard base/*.[ch] config/*.[ch] metrics/*.[ch] activator/*.[ch] \
              activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] tests/*/*.[ch])
 
-.PHONY: all unit pods replay torture-gateway fuzzers bench-programs run test test-deep \
+.PHONY: all unit pods replay torture-gateway fuzzers bench-programs run observe test test-deep \
         test-kubernetes torture bench bench-full fuzz check format deps deps-test deps-deep \
         deps-bench install clean
 .SECONDARY:
@@ -97,6 +98,9 @@ $(BUILD)/%.o: %.c
 
 # Only what says its version is built anew when that changes.
 $(BUILD)/gateway/main.o $(BUILD)/gateway/stats.o: COMPILE += -DSLOTGATE_VERSION='"$(VERSION)"'
+
+# The page for people is in the binary.
+$(BUILD)/gateway/ui.o: gateway/ui/page.html gateway/ui/page.css gateway/ui/page.js
 
 $(BUILD)/tests/pods/%.o: tests/pods/%.c
 	@mkdir -p $(@D)
@@ -142,7 +146,7 @@ deps:
 deps-test:
 	@deploy/deps.sh build test
 deps-deep:
-	@deploy/deps.sh build test deep
+	@deploy/deps.sh build test deep observe browser
 deps-bench:
 	@deploy/deps.sh build peers bench
 
@@ -153,6 +157,11 @@ run:
 	@deploy/deps.sh build run
 	@$(MAKE) --no-print-directory -j2 all pods
 	@$(PYTHON) tests/demo/run.py --slotgate build/slotgate --pod build/demo-pod
+
+observe:
+	@deploy/deps.sh build run observe
+	@$(MAKE) --no-print-directory -j2 all pods
+	@$(PYTHON) tests/demo/observe.py --slotgate build/slotgate --pod build/demo-pod
 
 test: deps-test
 	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods unit replay

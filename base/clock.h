@@ -15,6 +15,7 @@
 
 int64_t clock_now_us(void);
 int64_t clock_wall_us(void);
+int64_t clock_thread_us(void); /* processor time of this thread: what it took, whoever else ran */
 
 /* Writes a wall time as RFC 3339 with milliseconds ("2026-01-31T08:00:00.123Z"). */
 enum { CLOCK_TEXT_BYTES = 32 };

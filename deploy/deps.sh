@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what is missing on a Debian machine: deps.sh build|run|test|deep|kubernetes|peers|bench...
+# Installs what is missing on a Debian machine:
+# deps.sh build|run|test|deep|observe|browser|kubernetes|peers|bench...
 set -eu
 
 packages=
@@ -13,6 +14,8 @@ for purpose in "$@"; do
 		nghttp2-client curl hey openssl procps mount util-linux" ;;
 	deep) packages="$packages clang libclang-rt-14-dev valgrind python3-h2" ;;
 	kubernetes) packages="$packages etcd-server iproute2 python3-yaml" ;;
+	observe) packages="$packages hey prometheus python3" ;;
+	browser) packages="$packages chromium chromium-driver python3-selenium" ;;
 	peers) packages="$packages haproxy nginx-light" ;;
 	bench) packages="$packages wrk nghttp2-client iproute2 openssl python3" ;;
 	*) echo "deps.sh: unknown purpose: $purpose" >&2; exit 2 ;;
@@ -45,9 +48,19 @@ fi
 echo "Installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get -qq update
-$sudo apt-get -qq -y --no-install-recommends install $missing >/dev/null
 
-# The tests start an etcd of their own; Debian's package has just started one for everybody.
-case $missing in
-*etcd-server*) $sudo systemctl disable --now etcd >/dev/null 2>&1 || true ;;
-esac
+# Programs are installed to be run by tests, not as services of this machine.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap '$sudo rm -f $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+	$sudo chmod +x $policy
+fi
+$sudo apt-get -qq -y --no-install-recommends install $missing >/dev/null
+for package in $missing; do
+	case $package in
+	prometheus | haproxy | nginx-light | etcd-server)
+		service=${package%-light}
+		[ ! -d /run/systemd/system ] || $sudo systemctl disable --now "${service%-server}" || : ;;
+	esac
+done

@@ -9,8 +9,11 @@
 #include "base/log.h"
 #include "gateway/backend.h"
 #include "gateway/gateway.h"
+#include "gateway/history.h"
+#include "gateway/pages.h"
 #include "gateway/reply.h"
 #include "gateway/services_json.h"
+#include "gateway/ui.h"
 #include "metrics/exposition.h"
 
 static void text(struct exchange *x, const struct http_head *head, int status, const char *body)
@@ -44,12 +47,6 @@ static void readyz(struct exchange *x, const struct http_head *head)
 	str_release(&page);
 }
 
-static void settle(struct gateway *gw)
-{
-	LIST_EACH(b, &gw->backends, struct backend, link)
-		activator_settle(b->activator);
-}
-
 static struct slice find_accept(const struct http_head *head)
 {
 	for (size_t i = 0; i < head->count; i++)
@@ -58,28 +55,63 @@ static struct slice find_accept(const struct http_head *head)
 	return (struct slice){0};
 }
 
+/* --- pages that grow with the fleet ----------------------------------------------------------- */
+
+static void begin_metrics(struct page *p)
+{
+	exposition_begin(&p->metrics, p->gateway->metrics, p->format);
+}
+
+static bool step_metrics(struct page *p)
+{
+	bool more = exposition_step(&p->metrics, &p->text, 1);
+	p->text.failed |= fleet_failed(&p->gateway->sampled);
+	return more;
+}
+
+static void end_metrics(struct page *p)
+{
+	exposition_end(&p->metrics);
+}
+
 static void metrics(struct exchange *x, const struct http_head *head)
 {
-	struct str page;
+	static const struct page_kind kind = {"/metrics", begin_metrics, step_metrics, end_metrics};
 	enum exposition_format format = exposition_choose(find_accept(head));
-	settle(x->gateway);
-	str_init(&page);
-	exposition_render(x->gateway->metrics, format, &page);
-	reply_text(x, page.failed ? 503 : 200, exposition_content_type(format), page.at, page.len,
-		   slice_is(head->method, "HEAD"));
-	str_release(&page);
+	struct page *p =
+		page_new(x, &kind, exposition_content_type(format), slice_is(head->method, "HEAD"));
+	if (!p)
+		return;
+	p->format = format;
+	page_start(p);
 }
 
 static void services(struct exchange *x, const struct http_head *head)
 {
-	struct str page;
-	settle(x->gateway);
-	str_init(&page);
-	services_json_write(x->gateway, &page);
-	reply_text(x, page.failed ? 503 : 200, "application/json", page.at, page.len,
-		   slice_is(head->method, "HEAD"));
-	str_release(&page);
+	struct page *p =
+		page_new(x, &services_page, "application/json", slice_is(head->method, "HEAD"));
+	if (p)
+		page_start(p);
 }
+
+/* ?since=MS: only what is newer. */
+static void history(struct exchange *x, const struct http_head *head)
+{
+	static const char key[] = "since=";
+	const char *query = memchr(head->target.at, '?', head->target.len);
+	struct page *p =
+		page_new(x, &history_page, "application/json", slice_is(head->method, "HEAD"));
+	if (!p)
+		return;
+	size_t len = query ? head->target.len - (size_t)(query + 1 - head->target.at) : 0;
+	if (query && slice_starts((struct slice){query + 1, len}, key))
+		for (size_t i = sizeof(key) - 1; i < len && i < sizeof(key) + 15; i++)
+			if (query[1 + i] >= '0' && query[1 + i] <= '9')
+				p->since_ms = p->since_ms * 10 + (query[1 + i] - '0');
+	page_start(p);
+}
+
+/* --- what an operator says -------------------------------------------------------------------- */
 
 /* One byte of a path, decoded ("%23" is '#'); returns how many bytes it took. */
 static size_t decode(const char *at, size_t len, char *byte)
@@ -133,14 +165,13 @@ static bool release(struct exchange *x, const struct http_head *head, struct sli
 	return true;
 }
 
-static const struct page {
+static const struct address {
 	const char *path;
 	void (*show)(struct exchange *, const struct http_head *);
-} pages[] = {
-	{"/healthz", healthz},
-	{"/readyz", readyz},
-	{"/metrics", metrics},
-	{"/v1/services", services},
+} addresses[] = {
+	{"/healthz", healthz},	    {"/readyz", readyz},      {"/metrics", metrics},
+	{"/v1/services", services}, {"/v1/history", history}, {"/ui", ui_show},
+	{"/ui/page.css", ui_show},  {"/ui/page.js", ui_show},
 };
 
 /* "Authorization: Bearer SECRET", where the configuration has one. */
@@ -178,15 +209,18 @@ static void begin(struct exchange *x, const struct http_head *head)
 	const char *query = memchr(path.at, '?', path.len);
 	if (query)
 		path.len = (size_t)(query - path.at);
-	bool is_open = slice_is(path, "/healthz") || slice_is(path, "/readyz");
+	/* The page for people has a field for the secret, and shows nothing without it. */
+	bool is_open = slice_is(path, "/healthz") || slice_is(path, "/readyz") ||
+		       slice_starts(path, "/ui");
+	x->owner = NULL;
 	if (!is_open && !is_authorized(x->gateway->config, head)) {
 		ask_for_token(x, head);
 		return;
 	}
 	bool reads = slice_is(head->method, "GET") || slice_is(head->method, "HEAD");
-	for (size_t i = 0; reads && i < sizeof(pages) / sizeof(*pages); i++) {
-		if (slice_is(path, pages[i].path)) {
-			pages[i].show(x, head);
+	for (size_t i = 0; reads && i < sizeof(addresses) / sizeof(*addresses); i++) {
+		if (slice_is(path, addresses[i].path)) {
+			addresses[i].show(x, head);
 			return;
 		}
 	}
@@ -197,7 +231,8 @@ static void begin(struct exchange *x, const struct http_head *head)
 	reply_problem(
 		x, &(struct problem){.status = 404,
 				     .reason = "no_such_page",
-				     .detail = "GET /healthz, /readyz, /metrics or /v1/services, "
+				     .detail = "GET /ui, /healthz, /readyz, /metrics, /v1/services "
+					       "or /v1/history, "
 					       "POST /v1/services/NAME/pods/POD/release"});
 }
 
@@ -211,15 +246,16 @@ static void ignore(struct exchange *x)
 	(void)x;
 }
 
-static void ignore_left(struct exchange *x, enum exchange_end why)
+static void left(struct exchange *x, enum exchange_end why)
 {
-	(void)x, (void)why;
+	(void)why;
+	page_left(x);
 }
 
 const struct exchange_handler admin_handler = {
 	.begin = begin,
 	.body = ignore_body,
 	.body_end = ignore,
-	.left = ignore_left,
+	.left = left,
 	.delivered = ignore,
 };

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/gateway.h"
+#include "gateway/history.h"
 #include "gateway/job.h"
 #include "gateway/upstream.h"
 
@@ -29,10 +30,14 @@ static void on_pod_moved(void *owner, const struct pod *p, enum pod_state from)
 {
 	struct backend *b = owner;
 	bool is_up = p->state == POD_READY && from != POD_FULL;
-	if (p->state == POD_EJECTED)
+	if (p->state == POD_EJECTED) {
 		metrics_count(b->stats.ejections);
-	if (is_up && p->tenure == p->first_tenure)
+		history_trouble(b->history, "ejected", "failed several times in a row", p->name);
+	}
+	if (is_up && p->tenure == p->first_tenure) {
 		metrics_observe(b->stats.cold_start, p->since_us - p->added_us);
+		history_started(b->history, p);
+	}
 }
 
 static void on_pod_failed(void *owner, const struct pod *p, const char *kind)
@@ -40,15 +45,19 @@ static void on_pod_failed(void *owner, const struct pod *p, const char *kind)
 	struct backend *b = owner;
 	log_warn("%s: pod %s failed: %s", b->name, p->name, kind);
 	stats_pod_failed(&b->stats, kind);
+	history_trouble(b->history, "pod failed", kind, p->name);
 }
 
 static void on_slot_moved(void *owner, const struct slot *slot, enum slot_state from)
 {
 	struct backend *b = owner;
 	(void)from;
-	if (slot->state == SLOT_QUARANTINED)
-		metrics_count(slot->connection_broke ? b->stats.quarantined_broken
-						     : b->stats.quarantined_timeout);
+	if (slot->state != SLOT_QUARANTINED)
+		return;
+	bool broke = slot->connection_broke;
+	metrics_count(broke ? b->stats.quarantined_broken : b->stats.quarantined_timeout);
+	history_trouble(b->history, "quarantined", broke ? "connection broken" : "timeout",
+			slot->pod->name);
 }
 
 static void end_if_done(struct backend *b)
@@ -68,8 +77,8 @@ static void on_slot_freed(void *owner, const struct slot *slot, int64_t now_us)
 static void on_scaling_failed(void *owner, const char *reason)
 {
 	struct backend *b = owner;
-	(void)reason;
 	metrics_count(b->stats.scaling_failures);
+	history_trouble(b->history, "scaling failed", reason, "");
 }
 
 struct search {
@@ -188,6 +197,7 @@ struct backend *backend_new(struct gateway *gw, struct config *holding,
 	task_init(&b->retire, on_retire, b);
 	service_stats_init(&b->stats, gw->metrics, b->name);
 	tenants_init(&b->tenants);
+	b->history = history_new(b);
 	list_push_back(&gw->backends, &b->link);
 	b->activator = activator_new(&gw->providers, config, &events, b);
 	if (!b->activator) {
@@ -260,6 +270,7 @@ void backend_free(struct backend *b)
 	LIST_EACH(other, &b->gateway->backends, struct backend, link)
 		name_is_used |= strcmp(other->name, b->name) == 0;
 	tenants_release(&b->tenants);
+	history_free(b->history);
 	if (!name_is_used)
 		service_stats_release(&b->stats);
 	config_drop(b->holding);

@@ -11,6 +11,7 @@
 #include "gateway/tenants.h"
 
 struct gateway;
+struct history;
 
 struct backend {
 	struct list link;
@@ -20,6 +21,7 @@ struct backend {
 	struct activator *activator;
 	struct service_stats stats;
 	struct tenants tenants;
+	struct history *history; /* what it did lately, for people */
 	char *name;
 	uint64_t number; /* of this process, by which another one knows it */
 	bool is_retired; /* out of the configuration */

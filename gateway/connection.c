@@ -134,6 +134,7 @@ static void open_as(struct connection *c, const struct protocol *protocol)
 		return;
 	}
 	move(c, CONNECTION_OPEN);
+	listener_count_protocol(c->listener, protocol == &http2);
 	protocol->readable(c->speaker);
 }
 

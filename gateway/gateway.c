@@ -386,6 +386,7 @@ static bool start(struct gateway *gw, bool take_over)
 		return false;
 	/* The disk's thread reads it: it stays what it was, whatever a reload says. */
 	gw->spool.directory = gw->spool_directory = mem_must_strdup(gw->config->spool_directory);
+	pages_init(gw);
 	stats_start(gw);
 	apply_limits(gw);
 	if (take_over && !upgrade_ask(gw))

@@ -21,8 +21,10 @@
 #include "base/spool.h"
 #include "base/table.h"
 #include "config/config.h"
+#include "gateway/fleet.h"
 #include "gateway/http.h"
 #include "gateway/inherited.h"
+#include "gateway/pages.h"
 #include "metrics/metrics.h"
 
 enum { READ_BYTES = 64 << 10, READS_PER_TURN = 16 };
@@ -38,6 +40,8 @@ struct gateway {
 	char *spool_directory;
 	struct provider_host providers;
 	struct metrics_registry *metrics;
+	struct fleet_walk sampled; /* how far a scrape has come */
+	struct pages pages;	   /* of the admin, being rendered */
 	struct list listeners;
 	struct inherited inherited; /* while it starts */
 	struct list backends;

@@ -203,6 +203,12 @@ void listener_configure(struct listener *l, const struct listener_config *c)
 	l->max_connections = c->max_connections;
 }
 
+void listener_count_protocol(struct listener *l, bool is_http2)
+{
+	if (l->spoke[is_http2])
+		metrics_count(l->spoke[is_http2]);
+}
+
 void listener_count_handshake(struct listener *l, enum handshake how)
 {
 	static const char *const names[] = {"full", "resumed", "failed", "timeout"};
@@ -231,6 +237,9 @@ static struct listener *new_listener(struct gateway *gw, const struct listener_c
 		const char *label = l->address;
 		l->accepted = metrics_counter(gw->metrics, METRIC_CONNECTIONS, &label);
 		l->open = metrics_gauge(gw->metrics, METRIC_OPEN_CONNECTIONS, &label);
+		for (int i = 0; i < 2; i++)
+			l->spoke[i] = metrics_counter(gw->metrics, METRIC_HTTP_CONNECTIONS,
+						      (const char *[]){label, i ? "2" : "1"});
 	}
 	return l;
 }

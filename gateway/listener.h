@@ -43,6 +43,7 @@ struct listener {
 	int references;			  /* connections, and the gateway's list */
 	struct metrics_counter *accepted; /* NULL for the admin: its clients are not counted */
 	struct metrics_gauge *open;
+	struct metrics_counter *spoke[2]; /* HTTP/1, HTTP/2 */
 	struct metrics_counter *handshakes[HANDSHAKES];
 };
 
@@ -65,6 +66,9 @@ void listener_let_go(struct listener *);
 struct listener *listener_private(struct gateway *, const char *name,
 				  const struct exchange_handler *);
 void listener_drop(struct listener *);
+
+/* A client of it has begun to speak HTTP/1 or HTTP/2. */
+void listener_count_protocol(struct listener *, bool is_http2);
 
 /* How a TLS handshake on it has ended. */
 void listener_count_handshake(struct listener *, enum handshake);

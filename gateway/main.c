@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "config/options.h"
 #include "gateway/gateway.h"
+#include "gateway/top.h"
 #include "metrics/catalogue.h"
 
 static const char usage[] =
@@ -20,6 +21,9 @@ static const char usage[] =
 	"                           what is missing on this machine\n"
 	"  slotgate key TENANT      make an API key, and what to write of it into the file of "
 	"keys\n"
+	"  slotgate top [--admin ADDR] [--token-file FILE] [--once]\n"
+	"                           the live state in a terminal; --once: one frame, for "
+	"scripts\n"
 	"  slotgate help            this text\n"
 	"  slotgate help options    every option of the configuration, as Markdown\n"
 	"  slotgate help metrics    every metric, as Markdown\n"
@@ -126,6 +130,8 @@ int main(int argc, char **argv)
 	if (strcmp(verb, "key") == 0)
 		return argc == 3 ? make_key(argv[2])
 				 : fail("a key needs its TENANT, and no more", "");
+	if (strcmp(verb, "top") == 0)
+		return top_run(argc - 2, argv + 2);
 	bool serves = strcmp(verb, "serve") == 0;
 	if (!serves && strcmp(verb, "check") != 0)
 		return fail(*verb ? "there is no command " : "a command is missing", verb);

@@ -11,6 +11,7 @@
 #include "gateway/access_log.h"
 #include "gateway/forwarding.h"
 #include "gateway/gateway.h"
+#include "gateway/history.h"
 #include "gateway/rate_floor.h"
 #include "gateway/refuse.h"
 #include "gateway/relay.h"
@@ -25,6 +26,13 @@ static int64_t now_of(const struct request *r)
 }
 
 /* --- the only exit --------------------------------------------------------------------------- */
+
+static void refuse_in_books(const struct request *r)
+{
+	const char *reason = r->reason ? r->reason : "none";
+	stats_refused(&r->backend->stats, reason);
+	history_trouble(r->backend->history, "refused", reason, "");
+}
 
 static void count_ended(const struct request *r, int64_t now_us)
 {
@@ -45,7 +53,7 @@ static void count_ended(const struct request *r, int64_t now_us)
 		metrics_count(stats->spool_overflows);
 	if (r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_TIMEOUT ||
 	    r->outcome == OUTCOME_POD_FAILED)
-		stats_refused(stats, r->reason ? r->reason : "none");
+		refuse_in_books(r);
 	metrics_observe(stats->duration, now_us - r->begun_us);
 	if (r->first_byte_us)
 		metrics_observe(stats->first_byte, r->first_byte_us - r->begun_us);

@@ -7,13 +7,6 @@
 #include "gateway/backend.h"
 #include "gateway/gateway.h"
 
-struct writer {
-	struct str *out;
-	struct backend *backend;
-	int64_t now_us;
-	bool comma;
-};
-
 static void add_text(struct str *s, const char *key, const char *value)
 {
 	str_printf(s, "\"%s\":", key);
@@ -35,27 +28,33 @@ static int64_t shown_free(const struct backend *b, const struct pod *p)
 	return limited && p->state == POD_READY ? pod_free_places(p) : 0;
 }
 
-static void add_pod(void *arg, const struct pod *p)
+/* What stands between two members of a list. */
+static void next_member(struct page *page)
 {
-	struct writer *w = arg;
-	struct str *s = w->out;
+	str_add_text(&page->text, page->inner_comma ? ",{" : "{");
+	page->inner_comma = true;
+}
+
+static void add_pod(struct page *page, const struct backend *b, const struct pod *p)
+{
+	struct str *s = &page->text;
+	int64_t now_us = loop_now_us(page->gateway->loop);
 	char where[NET_TEXT_BYTES] = "";
-	const struct net_address *address = activator_pod_address(w->backend->activator, p->id);
+	const struct net_address *address = activator_pod_address(b->activator, p->id);
 	if (address)
 		net_format(address, where);
-	str_add_text(s, w->comma ? ",{" : "{");
-	w->comma = true;
+	next_member(page);
 	add_text(s, "name", p->name);
 	str_add_char(s, ',');
 	add_text(s, "address", where);
 	str_printf(s, ",\"state\":\"%s\",\"stateSeconds\":%.3f", pod_state_name(p->state),
-		   (double)(w->now_us - p->since_us) / US_PER_S);
+		   (double)(now_us - p->since_us) / US_PER_S);
 	str_printf(s, ",\"capacity\":%lld,\"used\":%lld,\"passThrough\":%lld,\"failures\":%d,",
 		   p->capacity == INT32_MAX ? 0LL : (long long)p->capacity, (long long)p->used,
 		   (long long)p->passes, p->failures);
 	add_text(s, "lastAnswer", p->last_answer ? p->last_answer : "");
 	str_add_char(s, ',');
-	add_slots(s, p->slot_counts, shown_free(w->backend, p));
+	add_slots(s, p->slot_counts, shown_free(b, p));
 	str_add_char(s, '}');
 }
 
@@ -74,12 +73,10 @@ static void add_scale(struct str *s, const struct backend *b, const struct servi
 	str_add_char(s, '}');
 }
 
-static void add_tenant(void *arg, const struct tenant *tn)
+static void add_tenant(struct page *page, const struct tenant *tn)
 {
-	struct writer *w = arg;
-	struct str *s = w->out;
-	str_add_text(s, w->comma ? ",{" : "{");
-	w->comma = true;
+	struct str *s = &page->text;
+	next_member(page);
 	add_text(s, "name", tn->name);
 	str_printf(s, ",\"waiting\":%lld,\"waitingPassThrough\":%lld,\"uploading\":%lld,",
 		   (long long)tn->waiting, (long long)tn->waiting_passes,
@@ -89,15 +86,14 @@ static void add_tenant(void *arg, const struct tenant *tn)
 		   (long long)tn->caps.max_working, tn->is_dropped ? "true" : "false");
 }
 
-static void add_service(struct writer *w, struct backend *b)
+/* All of a service but its tenants and pods, which follow. */
+static void begin_service(struct page *page, const struct backend *b)
 {
-	struct str *s = w->out;
+	struct str *s = &page->text;
 	struct service_counts c;
-	int64_t free_slots = 0;
-	service_count(backend_service(b), w->now_us, &c);
-	if (b->config->container_concurrency > 0)
-		free_slots = c.free_slots;
-	str_add_char(s, '{');
+	service_count(backend_service(b), loop_now_us(page->gateway->loop), &c);
+	str_add_text(s, page->comma ? ",{" : "{");
+	page->comma = true;
 	add_text(s, "name", b->name);
 	str_printf(s, ",\"concurrency\":%g,\"passThrough\":%lld,", c.concurrency,
 		   (long long)c.passes);
@@ -106,29 +102,57 @@ static void add_service(struct writer *w, struct backend *b)
 		   "\"maxRequests\":%lld},",
 		   (long long)c.waiting, (long long)c.waiting_passes, (long long)c.uploading,
 		   (long long)b->config->queue.max_requests);
-	add_slots(s, c.slots, free_slots);
+	add_slots(s, c.slots, b->config->container_concurrency > 0 ? c.free_slots : 0);
 	str_add_char(s, ',');
 	add_scale(s, b, &c);
-	w->backend = b;
 	str_add_text(s, ",\"tenants\":[");
-	w->comma = false;
-	service_each_tenant(backend_service(b), add_tenant, w);
-	str_add_text(s, "],\"pods\":[");
-	w->comma = false;
-	service_each_pod(backend_service(b), add_pod, w);
-	str_add_text(s, "]}");
+	page->inner_comma = false;
 }
 
-void services_json_write(struct gateway *gw, struct str *s)
+/* From the tenants on to the pods; also where there are none. */
+static void begin_pods(struct page *page)
 {
-	struct writer w = {.out = s, .now_us = loop_now_us(gw->loop)};
-	bool comma = false;
-	str_add_text(s, "{\"services\":[");
-	LIST_EACH(b, &gw->backends, struct backend, link) {
-		if (comma)
-			str_add_char(s, ',');
-		comma = true;
-		add_service(&w, b);
+	if (!page->at++) {
+		str_add_text(&page->text, "],\"pods\":[");
+		page->inner_comma = false;
 	}
-	str_add_text(s, "]}\n");
 }
+
+static void begin(struct page *page)
+{
+	fleet_begin(&page->fleet, page->gateway);
+	str_add_text(&page->text, "{\"services\":[");
+}
+
+static bool step(struct page *page)
+{
+	struct fleet_walk *w = &page->fleet;
+	switch (fleet_next(w)) {
+	case FLEET_SERVICE:
+		page->at = 0;
+		begin_service(page, w->backend);
+		return true;
+	case FLEET_TENANT:
+		add_tenant(page, w->tenant);
+		return true;
+	case FLEET_POD:
+		begin_pods(page);
+		add_pod(page, w->backend, w->pod);
+		return true;
+	case FLEET_SERVICE_END:
+		begin_pods(page);
+		str_add_text(&page->text, "]}");
+		return true;
+	case FLEET_END:
+		str_add_text(&page->text, "]}\n");
+		return false;
+	}
+	return false;
+}
+
+static void end(struct page *page)
+{
+	fleet_end(&page->fleet);
+}
+
+const struct page_kind services_page = {"/v1/services", begin, step, end};

@@ -1,13 +1,11 @@
 /*
- * The live state of all services as JSON: GET /v1/services.
+ * The live state as JSON: /v1/services.
  */
 #ifndef SLOTGATE_GATEWAY_SERVICES_JSON_H
 #define SLOTGATE_GATEWAY_SERVICES_JSON_H
 
-#include "base/str.h"
+#include "gateway/pages.h"
 
-struct gateway;
-
-void services_json_write(struct gateway *, struct str *);
+extern const struct page_kind services_page;
 
 #endif

@@ -12,20 +12,27 @@ enum { IDLE_A_ROUND = 100 };
 
 enum { AHEAD_BYTES = 1 << 20, TIGHT_AHEAD_BYTES = 64 << 10 };
 
-void shed_configure(struct gateway *gw)
-{
-	int64_t bytes = gw->config->limits.memory_bytes;
-	gw->memory.limit_bytes = bytes ? bytes : budget_machine_bytes() / 2;
-}
-
-void shed_count(struct gateway *gw, enum shed what)
+static struct metrics_counter *counter(struct gateway *gw, enum shed what)
 {
 	static const char *const names[SHEDS] = {
 		[SHED_REQUEST] = "request", [SHED_CONNECTION] = "connection",
 		[SHED_IDLE] = "idle",	    [SHED_AHEAD] = "ahead",
 		[SHED_HEAD] = "head",
 	};
-	metrics_count(metrics_counter(gw->metrics, METRIC_SHEDS, &names[what]));
+	return metrics_counter(gw->metrics, METRIC_SHEDS, &names[what]);
+}
+
+void shed_configure(struct gateway *gw)
+{
+	for (int i = 0; i < SHEDS; i++)
+		counter(gw, (enum shed)i); /* so that the first one is seen as an increase */
+	int64_t bytes = gw->config->limits.memory_bytes;
+	gw->memory.limit_bytes = bytes ? bytes : budget_machine_bytes() / 2;
+}
+
+void shed_count(struct gateway *gw, enum shed what)
+{
+	metrics_count(counter(gw, what));
 }
 
 static void end_idle(struct gateway *gw)

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "activator/activator.h"
@@ -103,6 +104,7 @@ void tenant_stats_release(struct service_stats *s, const char *label)
 
 void stats_refused(struct service_stats *s, const char *reason)
 {
+	s->refused++;
 	metrics_count(count_by(s, METRIC_REFUSED, reason));
 }
 
@@ -138,9 +140,8 @@ static void sample(struct metrics_registry *r, enum metric m, const char *const 
 	metrics_sample(r, metrics_gauge(r, m, labels), value);
 }
 
-static void sample_pod(void *owner, const struct pod *p)
+static void sample_pod(struct backend *b, const struct pod *p)
 {
-	struct backend *b = owner;
 	struct metrics_registry *r = b->stats.registry;
 	bool is_open = p->state == POD_READY;
 	int64_t free_places = is_open && b->config->container_concurrency ? pod_free_places(p) : 0;
@@ -152,9 +153,8 @@ static void sample_pod(void *owner, const struct pod *p)
 		       p->slot_counts[i]);
 }
 
-static void sample_tenant(void *owner, const struct tenant *tn)
+static void sample_tenant(struct backend *b, const struct tenant *tn)
 {
-	struct backend *b = owner;
 	const char *label = tenants_label(b, tn->name);
 	const char *const labels[] = {b->stats.service, label};
 	if (!label)
@@ -190,6 +190,10 @@ static void sample_service(struct metrics_registry *r, struct backend *b)
 	struct service *service = activator_service(b->activator);
 	const char *name = b->stats.service;
 	service_count(service, loop_now_us(b->gateway->loop), &c);
+	for (int i = 0; i < POD_USES; i++)
+		metrics_mirror(
+			count_by(&b->stats, METRIC_POD_SECONDS, pod_use_name((enum pod_use)i)),
+			(uint64_t)c.use_us[i]);
 	for (int i = 0; i < POD_STATES; i++)
 		sample(r, METRIC_PODS, (const char *[]){name, pod_state_name((enum pod_state)i)},
 		       c.pods[i]);
@@ -213,14 +217,15 @@ static void sample_service(struct metrics_registry *r, struct backend *b)
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
 		sample(r, values[i].metric, &name, values[i].value);
 	sample_provider(r, b);
-	service_each_pod(service, sample_pod, b);
-	service_each_tenant(service, sample_tenant, b);
 }
 
 /* --- the process ----------------------------------------------------------------------------- */
 
 static int64_t count_descriptors(void)
 {
+	struct stat told;
+	if (stat("/proc/self/fd", &told) == 0 && told.st_size > 0)
+		return told.st_size; /* Linux 6.2 and later: no need to list thousands */
 	DIR *dir = opendir("/proc/self/fd");
 	int64_t n = 0;
 	if (!dir)
@@ -267,19 +272,41 @@ static void sample_process(struct metrics_registry *r, struct gateway *gw)
 	sample(r, METRIC_CLIENT_MEMORY_LIMIT, NULL, gw->memory.limit_bytes);
 	sample(r, METRIC_SPOOLED_BYTES, (const char *[]){"memory"}, gw->spool.memory_bytes);
 	sample(r, METRIC_SPOOLED_BYTES, (const char *[]){"disk"}, gw->spool.disk_bytes);
+	sample(r, METRIC_SPOOL_LIMIT, (const char *[]){"memory"}, gw->spool.memory_limit_bytes);
+	sample(r, METRIC_SPOOL_LIMIT, (const char *[]){"disk"}, gw->spool.disk_limit_bytes);
 	metrics_mirror(metrics_counter(r, METRIC_PROCESS_CPU, NULL), (uint64_t)cpu_us());
 	metrics_mirror(metrics_counter(r, METRIC_LOG_LINES_DROPPED, NULL), log_dropped_lines());
 }
 
-static void collect(struct metrics_registry *r, void *owner)
+/* First the process, then a service, a tenant or a pod at each turn. */
+static bool collect(struct metrics_registry *r, void *owner, unsigned turn)
 {
 	struct gateway *gw = owner;
-	sample_process(r, gw);
-	LIST_EACH(b, &gw->backends, struct backend, link)
-		sample_service(r, b);
-	sample_certificates(r, &gw->config->admin);
-	for (size_t i = 0; i < gw->config->listener_count; i++)
-		sample_certificates(r, &gw->config->listeners[i]);
+	if (turn == 0) {
+		sample_process(r, gw);
+		sample_certificates(r, &gw->config->admin);
+		for (size_t i = 0; i < gw->config->listener_count; i++)
+			sample_certificates(r, &gw->config->listeners[i]);
+		fleet_begin(&gw->sampled, gw);
+		return true;
+	}
+	switch (fleet_next(&gw->sampled)) {
+	case FLEET_SERVICE:
+		sample_service(r, gw->sampled.backend);
+		return true;
+	case FLEET_TENANT:
+		sample_tenant(gw->sampled.backend, gw->sampled.tenant);
+		return true;
+	case FLEET_POD:
+		sample_pod(gw->sampled.backend, gw->sampled.pod);
+		return true;
+	case FLEET_SERVICE_END:
+		return true;
+	case FLEET_END:
+		break;
+	}
+	fleet_end(&gw->sampled);
+	return false;
 }
 
 void stats_start(struct gateway *gw)
@@ -296,4 +323,5 @@ void stats_start(struct gateway *gw)
 void stats_stop(struct gateway *gw)
 {
 	metrics_remove_collector(gw->metrics, collect, gw);
+	fleet_end(&gw->sampled);
 }

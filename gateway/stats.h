@@ -26,6 +26,7 @@ struct service_stats {
 		*retries_not_secure;
 	struct metrics_counter *quarantined_timeout, *quarantined_broken;
 	struct metrics_counter *bytes_in, *bytes_out, *scaling_failures;
+	uint64_t refused; /* whatever the reason */
 };
 
 struct tenant_stats {

@@ -159,7 +159,8 @@ static void add_series(struct str *out, const struct metric_info *info,
 void exposition_begin(struct exposition_cursor *c, struct metrics_registry *r,
 		      enum exposition_format format)
 {
-	metrics_collect(r);
+	metrics_collect_begin(&c->collection, r);
+	c->is_collecting = true;
 	metrics_walk_begin(&c->walk, r);
 	c->format = format;
 	c->metric = METRIC_COUNT;
@@ -168,6 +169,10 @@ void exposition_begin(struct exposition_cursor *c, struct metrics_registry *r,
 bool exposition_step(struct exposition_cursor *c, struct str *out, size_t max_series)
 {
 	assert(max_series);
+	while (max_series && c->is_collecting) {
+		c->is_collecting = metrics_collect_step(&c->collection);
+		max_series -= c->is_collecting;
+	}
 	for (; max_series; max_series--) {
 		const struct metrics_series *s = metrics_walk_next(&c->walk);
 		if (!s) {

@@ -7,8 +7,9 @@
  *	while (exposition_step(&cursor, &page, 500))
  *		... let others have their turn ...
  *
- * or at once with exposition_render(). Values are those of the moment at which they are rendered;
- * collectors run once, in exposition_begin().
+ * or at once with exposition_render(). The first steps run the collectors; values are those of the
+ * moment at which they are collected or rendered. One page at a time: a second one takes over the
+ * collection of the first.
  */
 #ifndef SLOTGATE_METRICS_EXPOSITION_H
 #define SLOTGATE_METRICS_EXPOSITION_H
@@ -31,7 +32,9 @@ enum exposition_format exposition_choose(struct slice accept);
 const char *exposition_content_type(enum exposition_format);
 
 struct exposition_cursor {
+	struct metrics_collection collection;
 	struct metrics_walk walk;
+	bool is_collecting;
 	enum exposition_format format;
 	unsigned metric; /* whose header was written last; METRIC_COUNT: none yet */
 };
@@ -39,7 +42,7 @@ struct exposition_cursor {
 void exposition_begin(struct exposition_cursor *, struct metrics_registry *,
 		      enum exposition_format);
 
-/* Appends up to max_series series (a histogram is one). False: that was the end of the page, and
+/* Collects for as many turns, or appends as many series (a histogram is one). False: that was the end of the page, and
  * the cursor has ended. The text turns `failed` without memory; then call exposition_end. */
 bool exposition_step(struct exposition_cursor *, struct str *, size_t max_series);
 

@@ -286,11 +286,32 @@ void metrics_remove_collector(struct metrics_registry *r, metrics_collect_fn *fn
 			free_collector(c);
 }
 
-void metrics_collect(struct metrics_registry *r)
+void metrics_collect_begin(struct metrics_collection *c, struct metrics_registry *r)
 {
 	r->collection++;
-	LIST_EACH(c, &r->collectors, struct collector, link)
-		c->fn(r, c->owner);
+	*c = (struct metrics_collection){.registry = r, .next = r->collectors.next};
+}
+
+bool metrics_collect_step(struct metrics_collection *c)
+{
+	struct list *end = &c->registry->collectors;
+	if (c->next == end)
+		return false;
+	struct collector *it = LIST_OWNER(c->next, struct collector, link);
+	struct list *after = it->link.next;
+	if (!it->fn(c->registry, it->owner, c->turn++)) {
+		c->next = after;
+		c->turn = 0;
+	}
+	return c->next != end;
+}
+
+void metrics_collect(struct metrics_registry *r)
+{
+	struct metrics_collection c;
+	metrics_collect_begin(&c, r);
+	while (metrics_collect_step(&c))
+		;
 }
 
 void metrics_sample(struct metrics_registry *r, struct metrics_gauge *g, int64_t value)

@@ -19,9 +19,11 @@
 #ifndef SLOTGATE_METRICS_METRICS_H
 #define SLOTGATE_METRICS_METRICS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "metrics/catalogue.h"
 
 enum {
@@ -101,15 +103,27 @@ int64_t metrics_bound_us(size_t bucket); /* bucket < METRICS_BOUNDS */
 
 /* --- collectors: state that is read at the time of a scrape ------------------------------- */
 
-/* Samples gauges with metrics_sample() and mirrors totals. May obtain cells, and drop them. */
-typedef void metrics_collect_fn(struct metrics_registry *, void *owner);
+/* Samples gauges with metrics_sample() and mirrors totals. May obtain cells, and drop them. It is
+ * called until it returns false, and should do only a little at each `turn` (from 0), since others
+ * may have theirs in between. A collection that is left ends without a last call. */
+typedef bool metrics_collect_fn(struct metrics_registry *, void *owner, unsigned turn);
 
 /* Start-up and configuration: ends the process without memory. Removing one that is not there is
- * harmless. Not to be called by a collector, except that it may remove itself. */
+ * harmless. Not to be called during a collection, except that a collector may remove itself in its last
+ * turn. */
 void metrics_add_collector(struct metrics_registry *, metrics_collect_fn *, void *owner);
 void metrics_remove_collector(struct metrics_registry *, metrics_collect_fn *, void *owner);
 
-/* Calls all collectors. */
+/* Turn by turn; only the collection that was begun last may go on. False: all have been called. */
+struct metrics_collection {
+	struct metrics_registry *registry;
+	struct list *next;
+	unsigned turn;
+};
+void metrics_collect_begin(struct metrics_collection *, struct metrics_registry *);
+bool metrics_collect_step(struct metrics_collection *);
+
+/* All of it at once. */
 void metrics_collect(struct metrics_registry *);
 
 /* Sets a gauge in a collector. If it is sampled again in the same collection, the values add up

@@ -79,8 +79,9 @@ def unit_tests(build=SAN, wrapper=(), leave_out=(), **env):
                             [p for p in unit_programs(build) if p.name not in leave_out])
 
 
-def pytest(*paths, wrapper=(), jobs=JOBS, **env):
-    """A file's tests share their gateways, and so stay together."""
+def pytest(*paths, wrapper=(), jobs=JOBS, must_run=False, **env):
+    """A file's tests share their gateways, and so stay together. `must_run`: to be skipped is a
+    failure."""
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
         status, output = run(
             [*wrapper, "/usr/bin/python3", "-m", "pytest", "-q",
@@ -93,7 +94,8 @@ def pytest(*paths, wrapper=(), jobs=JOBS, **env):
             cases = []
         faults = 0
         for case in cases:
-            fault = next((c for c in case if c.tag in ("failure", "error")), None)
+            bad = ("failure", "error", "skipped") if must_run else ("failure", "error")
+            fault = next((c for c in case if c.tag in bad), None)
             faults += fault is not None
             name = f"{case.get('classname')}.{case.get('name')}"
             yield name, fault is None, (fault.text or "") if fault is not None else ""
@@ -183,6 +185,8 @@ def deep():
     yield from part("fuzzing", fuzz(seed=1))
     yield from part("torture", torture())
     yield from part("soak", soak())
+    yield from part("slices", slices())
+    yield from part("observed", observed())
 
 
 VALGRIND = ["valgrind", "-q", "--error-exitcode=9", "--leak-check=full",
@@ -213,6 +217,19 @@ def crowd():
 def instruction_budget():
     from tests.bench import budget
     yield from budget.check()
+
+
+def slices():
+    """1,000 pods are shown in slices that hold up nobody."""
+    status, output = run(["/usr/bin/python3", "tests/deep/slices.py"], timeout_s=300,
+                         SLOTGATE_BUILD=str(ROOT / "build"))
+    yield "admin: slices of the loop's time", status == 0, output
+
+
+def observed():
+    """By the real Prometheus and Chromium, which the quick tests do without where they are not."""
+    yield from pytest(*(f"tests/integration/test_{name}.py"
+                        for name in ("prometheus", "grafana", "ui", "observe")), must_run=True)
 
 
 def more_worlds():

@@ -6,6 +6,7 @@
  *   estimate.c  how long things last, and so what a refused client is told
  *   match.c    who gets a place at which pod
  *   pods.c     the pods' states and failures
+ *   usage.c    what the pods' time goes into
  *   questions.c  when a pod is asked whether it is ready or idle, and what the answers mean
  *   scale.c    how many pods, and which ones go
  */
@@ -50,7 +51,10 @@ struct service {
 	int64_t pod_counts[POD_STATES];
 	int64_t slot_counts[SLOT_STATES];
 	int64_t passes;
-	int64_t free_places; /* of the pods in POD_READY */
+	int64_t free_places;	      /* of the pods in POD_READY */
+	int64_t use_counts[POD_USES]; /* pods by their use, */
+	int64_t use_us[POD_USES];     /* and the time of all pods that has gone into it, */
+	int64_t use_since_us;	      /* up to here */
 	struct map pod_names;
 	struct table pod_ids, slot_ids;
 	struct heap pod_timers;
@@ -82,13 +86,19 @@ void pod_settle(struct service *, struct pod *, int64_t now_us); /* where its sl
 void pod_fail(struct service *, struct pod *, const char *kind, int64_t now_us);
 void pod_is_away(struct service *, struct pod *, int64_t now_us); /* nothing listens there */
 void pod_is_ready(struct service *, struct pod *, int64_t now_us);
-void pod_free(struct service *, struct pod *);
+void pod_free(struct service *, struct pod *, int64_t now_us);
 int64_t pod_capacity(const struct service *);
 void pods_resize(struct service *, int64_t now_us); /* containerConcurrency has changed */
 void pods_ask_again(struct service *,
 		    int64_t now_us); /* open ones prove anew that they are ready */
 void pods_free(struct service *);
 bool service_may_have_pods(const struct service *); /* one is there, or may come to be open */
+
+/* usage.c: to be called after each change of a pod's state or of the places used at it. */
+void pod_use_begin(struct service *, struct pod *, int64_t now_us);
+void pod_use_settle(struct service *, struct pod *, int64_t now_us);
+void pod_use_end(struct service *, struct pod *, int64_t now_us);
+int64_t service_use_us(const struct service *, enum pod_use, int64_t now_us);
 
 /* questions.c */
 void pod_watch(struct service *, struct pod *, int64_t now_us); /* sets its timer anew */

@@ -43,6 +43,16 @@ enum slot_state {
 	SLOT_STATES
 };
 
+/* What a pod's time, and its GPU's, goes into. */
+enum pod_use {
+	POD_USE_STARTING,
+	POD_USE_WORKING, /* a slot of it is in use, whatever its state */
+	POD_USE_IDLE,	 /* ready, with nothing to do */
+	POD_USE_OUT,	 /* ejected, quarantined, going or gone, and not known to work */
+	POD_USES
+};
+
+const char *pod_use_name(enum pod_use);	      /* "starting" */
 const char *pod_state_name(enum pod_state);   /* "starting" */
 const char *slot_state_name(enum slot_state); /* "granted" */
 
@@ -69,6 +79,7 @@ struct pod {
 	struct list link;
 	enum pod_state state;
 	int64_t since_us; /* in this state */
+	enum pod_use use;
 	uint64_t id;
 	uint64_t tenure; /* new with each return to READY: what a ticket skips */
 	uint64_t first_tenure;
@@ -88,6 +99,7 @@ struct pod {
 	bool was_ready;		       /* at least once */
 	enum pod_state withdrawn_from; /* where it goes back to if it may stay */
 	int64_t added_us;	       /* when it was asked for */
+	int64_t answered_us;	       /* first found ready, before any idle check; 0: not yet */
 	int failures;		       /* in a row */
 	int ejections;		       /* in a row: the back-off doubles */
 	int64_t ejected_until_us;

@@ -81,6 +81,7 @@ void pod_move(struct service *s, struct pod *p, enum pod_state to, int64_t now_u
 	if (!is_open(to))
 		match_unreserve(s, p->reserved_for);
 	enlist(s, p, to, was_open);
+	pod_use_settle(s, p, now_us);
 	s->match_due |= is_open(to); /* a full one still takes passes */
 	if (from == to)
 		return;
@@ -116,7 +117,7 @@ static void eject(struct service *s, struct pod *p, int64_t now_us)
 void pod_settle(struct service *s, struct pod *p, int64_t now_us)
 {
 	if (p->state == POD_ABSENT && pod_is_idle(p)) {
-		pod_free(s, p);
+		pod_free(s, p, now_us);
 		return;
 	}
 	if (!is_open(p->state) && p->state != POD_QUARANTINED) {
@@ -149,6 +150,8 @@ void pod_is_ready(struct service *s, struct pod *p, int64_t now_us)
 {
 	if (!p->was_ready)
 		service_learn_cold_start(s, now_us - p->added_us);
+	if (!p->answered_us)
+		p->answered_us = now_us;
 	p->was_ready = true;
 	/* Once back, one more failure is enough. */
 	if (p->failures >= s->config->ejection.consecutive_failures)
@@ -238,6 +241,7 @@ uint64_t service_pod_add(struct service *s, const char *name, bool past_is_known
 	p->past_is_known = past_is_known;
 	p->provider_data = provider_data;
 	enlist(s, p, POD_STARTING, false);
+	pod_use_begin(s, p, now_us);
 	s->observer->pod_moved(s->observer_arg, p, POD_STATES);
 	pod_watch(s, p, now_us);
 	return p->id;
@@ -245,8 +249,9 @@ uint64_t service_pod_add(struct service *s, const char *name, bool past_is_known
 
 /* --- going ----------------------------------------------------------------------------------- */
 
-void pod_free(struct service *s, struct pod *p)
+void pod_free(struct service *s, struct pod *p, int64_t now_us)
 {
+	pod_use_end(s, p, now_us);
 	match_unreserve(s, p->reserved_for);
 	s->observer->pod_freed(s->observer_arg, p);
 	unlist(s, p);
@@ -272,7 +277,7 @@ void service_pod_gone(struct service *s, uint64_t pod, int64_t now_us)
 	if (!p)
 		return;
 	free_slots(s, p, now_us);
-	pod_free(s, p);
+	pod_free(s, p, now_us);
 	scale_apply(s, now_us);
 }
 
@@ -311,7 +316,7 @@ void pods_free(struct service *s)
 	for (int i = 0; i < POD_STATES; i++) {
 		LIST_EACH(p, &s->pods[i], struct pod, link) {
 			free_slots(s, p, 0);
-			pod_free(s, p);
+			pod_free(s, p, 0);
 		}
 	}
 }

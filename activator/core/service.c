@@ -114,11 +114,12 @@ static void use_tenant(struct service *s, struct tenant *tn, int by)
 }
 
 /* Changes what a pod has in use, and with it what may be granted. */
-static void use_places(struct service *s, struct pod *p, int64_t by)
+static void use_places(struct service *s, struct pod *p, int64_t by, int64_t now_us)
 {
 	p->used += by;
 	if (p->state == POD_READY)
 		s->free_places -= by;
+	pod_use_settle(s, p, now_us);
 }
 
 struct slot *slot_new(struct service *s, struct pod *p, const struct ticket *t, int64_t now_us)
@@ -142,7 +143,7 @@ struct slot *slot_new(struct service *s, struct pod *p, const struct ticket *t, 
 	slot->tenant = slot->is_pass ? NULL : tenant_of(s, t);
 	list_push_back(&p->slots[SLOT_GRANTED], &slot->link);
 	count_slot(s, slot, 1);
-	use_places(s, p, slot->weight);
+	use_places(s, p, slot->weight, now_us);
 	use_tenant(s, slot->tenant, 1);
 	p->passes += slot->is_pass;
 	s->passes += slot->is_pass;
@@ -171,7 +172,7 @@ void slot_free(struct service *s, struct slot *slot, bool forget, int64_t now_us
 	int64_t could_run = s->runnable_waiting;
 	list_remove(&slot->link);
 	count_slot(s, slot, -1);
-	use_places(s, p, -slot->weight);
+	use_places(s, p, -slot->weight, now_us);
 	use_tenant(s, slot->tenant, -1);
 	p->passes -= slot->is_pass;
 	p->interrupts -= slot->is_interrupted;
@@ -608,6 +609,9 @@ void service_count(struct service *s, int64_t now_us, struct service_counts *c)
 	memset(c, 0, sizeof(*c));
 	memcpy(c->pods, s->pod_counts, sizeof(c->pods));
 	memcpy(c->slots, s->slot_counts, sizeof(c->slots));
+	memcpy(c->uses, s->use_counts, sizeof(c->uses));
+	for (int i = 0; i < POD_USES; i++)
+		c->use_us[i] = service_use_us(s, (enum pod_use)i, now_us);
 	c->free_slots = s->free_places;
 	c->passes = s->passes;
 	c->uploading = s->uploading;

@@ -181,6 +181,8 @@ bool service_next(struct service *, int64_t now_us, struct decision *);
 struct service_counts {
 	int64_t pods[POD_STATES];
 	int64_t slots[SLOT_STATES]; /* over all pods */
+	int64_t uses[POD_USES];	    /* pods, by what their time goes into */
+	int64_t use_us[POD_USES];   /* that time, of all pods since the ledger was made */
 	int64_t free_slots;	    /* of pods that may be granted */
 	int64_t passes;
 	int64_t uploading, waiting, waiting_passes;

@@ -2,7 +2,6 @@
 import re
 import shlex
 import shutil
-import subprocess
 from dataclasses import dataclass, field
 
 import processes
@@ -68,13 +67,8 @@ class Hey:
         return shlex.join(self.args)
 
     def start(self):
-        # In a session of its own: Ctrl-C on the terminal is ours to pass on. Should this program
-        # be killed, the kernel takes it along.
         with open(self.output, "wb") as out:
-            self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", find(), *self.args[1:]],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-                env=processes.environment(self.directory), start_new_session=True)
+            self.process = processes.start([find(), *self.args[1:]], self.directory, out)
 
     def is_running(self):
         return self.process.poll() is None

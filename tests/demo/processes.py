@@ -1,6 +1,7 @@
 """Every process that the demo has started, however far down: they share a variable."""
 import os
 import signal
+import subprocess
 import time
 
 MARK = "SLOTGATE_DEMO"
@@ -11,6 +12,14 @@ PAUSE = 0.01
 def environment(directory):
     """For what is started: children inherit it, and nobody else has it."""
     return {**os.environ, MARK: str(directory)}
+
+
+def start(command, directory, out):
+    """In a session of its own, since Ctrl-C on the terminal is ours to pass on; should this program
+    be killed, the kernel takes it along."""
+    return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command],
+                            stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                            env=environment(directory), start_new_session=True)
 
 
 def running(directory):

@@ -87,6 +87,15 @@ def print_pods(pods, gateway_starts):
   the average of {n}. The figures above are the pods', from their process's start.""")
 
 
+def print_where_to_look(settings):
+    print(f"""
+  Where to look: `make observe` keeps slotgate, pods and a load running, with
+    /ui            a page of the admin address: pods, queue, percentiles, cold starts
+    {settings.slotgate} top --admin ADDRESS    the same in a terminal
+    /metrics       what Prometheus scrapes (metrics/METRICS.md); alerts for it are in
+                   deploy/prometheus/, a Grafana dashboard in deploy/grafana/""")
+
+
 class Verdict:
     """The conditions of success, each printed with its outcome."""
 

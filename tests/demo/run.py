@@ -64,8 +64,8 @@ class Demo:
         self.gateway.start()
         self.gateway.find_addresses(self.goes_on)
         self.hey = hey.Hey(self.settings, self.gateway.address, self.directory)
-        print(f"slotgate on http://{self.gateway.address}, metrics on "
-              f"http://{self.gateway.admin}/metrics\n{self.hey.command()}\n")
+        print(f"slotgate on http://{self.gateway.address}, its page on "
+              f"http://{self.gateway.admin}/ui\n{self.hey.command()}\n")
         on_screen = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         kind = screen.ScreenView if on_screen and not self.settings.plain else view.LineView
         self.view = kind(self.settings)
@@ -123,7 +123,9 @@ class Demo:
         result = self.hey.read()
         found = self.pods.all()
         report.print_report(self.settings, self.hey, result, found, cold_starts)
-        return report.judge(self.settings, result, found, to_zero, left_over)
+        good = report.judge(self.settings, result, found, to_zero, left_over)
+        report.print_where_to_look(self.settings)
+        return good
 
     # --- the end ----------------------------------------------------------------------------
 

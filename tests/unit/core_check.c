@@ -260,6 +260,42 @@ static void count_pod(void *arg, const struct pod *p)
 	r->pods++;
 }
 
+static enum pod_use true_use(const struct pod *p)
+{
+	bool is_open = p->state == POD_READY || p->state == POD_FULL;
+	bool is_coming = p->state == POD_STARTING || p->state == POD_CHECKING;
+	return p->used	   ? POD_USE_WORKING
+	       : is_open   ? POD_USE_IDLE
+	       : is_coming ? POD_USE_STARTING
+			   : POD_USE_OUT;
+}
+
+static void count_use(void *arg, const struct pod *p)
+{
+	int64_t *uses = arg;
+	uses[true_use(p)]++;
+}
+
+/* Time passes between two events, so pods spent it as they were after the last one. */
+void check_uses(struct model *m)
+{
+	int64_t uses[POD_USES] = {0};
+	struct service_counts c;
+	bool is_another = m->timed != m->service;
+	service_count(m->service, m->now_us, &c);
+	service_each_pod(m->service, count_use, uses);
+	for (int i = 0; i < POD_USES; i++) {
+		m->use_us[i] += m->uses[i] * (m->now_us - m->uses_since_us);
+		if (is_another)
+			m->use_us[i] = c.use_us[i];
+		MODEL_CHECK(m, c.uses[i] == uses[i], i, c.uses[i]);
+		MODEL_CHECK(m, c.use_us[i] == m->use_us[i], i, c.use_us[i]);
+		m->uses[i] = uses[i];
+	}
+	m->uses_since_us = m->now_us;
+	m->timed = m->service;
+}
+
 static void check_counts(struct model *m)
 {
 	struct recount r = {.m = m};
@@ -344,4 +380,5 @@ void check_all(struct model *m)
 	check_waiting(m);
 	check_reservation(m);
 	check_counts(m);
+	check_uses(m);
 }

@@ -555,6 +555,7 @@ void model_step(struct model *m)
 			break;
 		}
 	}
+	check_uses(m);
 	/* Often several things happen before the core is asked what follows from them. */
 	if (model_chance(m, 15))
 		return;

@@ -105,6 +105,8 @@ struct model {
 	bool scalable, closed;
 	bool is_deaf; /* to a ledger that has been handed over */
 	int64_t now_us;
+	struct service *timed; /* whose pods' time this is, as of the last check: */
+	int64_t uses[POD_USES], use_us[POD_USES], uses_since_us;
 	uint64_t random;
 	uint64_t seed;
 	int64_t steps;
@@ -173,6 +175,7 @@ void check_refusal(struct model *, const struct work *);
 void check_removal(struct model *, const struct machine *);
 void check_truth(struct model *, int machine);
 void check_all(struct model *);
+void check_uses(struct model *); /* after each event */
 
 /* core_handover.c */
 void model_hand_over(struct model *);

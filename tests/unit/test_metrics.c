@@ -416,18 +416,22 @@ struct fake_service {
 	int calls;
 };
 
-static void collect_service(struct metrics_registry *r, void *owner)
+static bool collect_service(struct metrics_registry *r, void *owner, unsigned turn)
 {
 	struct fake_service *s = owner;
-	s->calls++;
-	for (size_t i = 0; s->pods[i]; i++)
-		metrics_sample(r, metrics_gauge(r, METRIC_SLOTS, VALUES("s", s->pods[i], "free")),
-			       2);
+	s->calls += turn == 0;
+	if (!s->pods[turn])
+		return false;
+	metrics_sample(r, metrics_gauge(r, METRIC_SLOTS, VALUES("s", s->pods[turn], "free")), 2);
+	return true;
 }
 
-static void collect_once(struct metrics_registry *r, void *owner)
+static bool collect_once(struct metrics_registry *r, void *owner, unsigned turn)
 {
+	if (turn == 0)
+		return true;
 	metrics_remove_collector(r, collect_once, owner);
+	return false;
 }
 
 static void collectors_run_once_a_scrape(void **state)
