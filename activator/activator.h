@@ -44,7 +44,7 @@ struct service *activator_service(const struct activator *);
 void activator_changed(struct activator *);
 
 /* Carries out at once what waits for the end of the turn, so that a look at the ledger does not
- * find it half-way. Not from inside the activator's events or a job's. */
+ * find it half-way. Not from inside the activator's events. */
 void activator_settle(struct activator *);
 
 /* --- handing over: see activator/core/handover.h and provider.h -------------------------------- */

@@ -55,7 +55,8 @@ ssize_t stream_write(struct stream *s, const struct iovec *iov, int n)
 	struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
 	ssize_t sent;
 	do
-		sent = sendmsg(s->io.fd, &message, MSG_NOSIGNAL);
+		sent = n == 1 ? send(s->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+			      : sendmsg(s->io.fd, &message, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
 	return sent;
 }

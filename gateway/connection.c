@@ -203,10 +203,10 @@ void connection_read(struct connection *c)
 {
 	struct gateway *gw = c->gateway;
 	for (int i = 0; i < READS_PER_TURN; i++) {
-		c->may_have_more = true;
 		if (!wants_bytes(c))
 			return;
 		ssize_t n = stream_read(&c->stream, gw->buffer, READ_BYTES);
+		c->may_have_more = n == READ_BYTES || c->stream.tls || c->peer_closed;
 		if (n > 0 && c->state == CONNECTION_OPEN) {
 			c->protocol->take(c->speaker, gw->buffer, (size_t)n);
 		} else if (n == 0) {
@@ -233,6 +233,7 @@ static void on_io(void *owner, unsigned what)
 		c->protocol->writable(c->speaker);
 	if (!(what & (IO_READ | IO_HANGUP)))
 		return;
+	c->may_have_more = true;
 	switch (c->state) {
 	case CONNECTION_SHAKING_HANDS:
 		shake_hands(c);

@@ -27,7 +27,13 @@
 #include "gateway/pages.h"
 #include "metrics/metrics.h"
 
-enum { READ_BYTES = 64 << 10, READS_PER_TURN = 16 };
+enum { READ_BYTES = 64 << 10, READS_PER_TURN = 16, BROUGHT_PIECES = 16 };
+
+/* What one read, into the gateway's buffer, has brought of an answer's body. */
+struct brought {
+	struct slice pieces[BROUGHT_PIECES];
+	int count;
+};
 
 struct gateway {
 	struct loop *loop;
@@ -75,6 +81,7 @@ struct gateway {
 	uint64_t files_seen;	  /* their stamp when they were last read */
 
 	char *buffer; /* READ_BYTES that everybody reads into and nobody keeps */
+	struct brought brought;
 	struct http_parser *spare_parsers[16];
 	int spare_parser_count;
 };

@@ -319,6 +319,9 @@ void job_answered(struct job *j)
 	if (!r)
 		metrics_count(j->backend->stats.discarded);
 	job_finish(j, JOB_ANSWERED, NULL);
+	if (r && !job_is_pass(j))
+		activator_settle(j->backend->activator); /* the pod has its next job first */
+	job_pass_on(job_gateway(j), r);
 	if (r)
 		request_answer_end(r);
 }

@@ -47,11 +47,23 @@ static void on_answer_head(struct job *j, const struct http_head *head)
 		request_answer_head(j->request, head);
 }
 
+void job_pass_on(struct gateway *gw, struct request *r)
+{
+	struct brought *b = &gw->brought;
+	for (int i = 0; r && i < b->count; i++)
+		request_answer_body(r, b->pieces[i].at, b->pieces[i].len);
+	b->count = 0;
+}
+
+/* Held back until all of the read is understood: if the answer ends with it, the pod has its next
+ * job before this client has these bytes (job_answered). */
 static void on_answer_body(void *owner, const char *bytes, size_t len)
 {
 	struct job *j = owner;
-	if (j->request)
-		request_answer_body(j->request, bytes, len);
+	struct brought *b = &job_gateway(j)->brought;
+	if (b->count == BROUGHT_PIECES)
+		job_pass_on(job_gateway(j), j->request);
+	b->pieces[b->count++] = (struct slice){bytes, len};
 }
 
 static void begin_answer(struct job *j)
@@ -90,8 +102,8 @@ static bool on_end(struct job *j, const char *bytes, size_t len)
 	return false;
 }
 
-/* What was read: to the parser, which passes it on to the request. */
-static void take(struct job *j, const char *bytes, size_t len)
+/* What was read: to the parser, and what it brings of the answer to the request. */
+static void understand(struct job *j, const char *bytes, size_t len)
 {
 	size_t at = 0, used;
 	if (j->state == JOB_TUNNEL) {
@@ -112,8 +124,15 @@ static void take(struct job *j, const char *bytes, size_t len)
 			return;
 		}
 	}
+	job_pass_on(job_gateway(j), j->request);
 	if (j->state == JOB_ANSWERING && !j->has_timed_out && !j->is_relayed)
 		job_set_timeout(j, j->backend->config->timeouts.stream_idle_us);
+}
+
+static void take(struct job *j, const char *bytes, size_t len)
+{
+	understand(j, bytes, len);
+	job_gateway(j)->brought.count = 0; /* of a broken answer, nobody gets the rest */
 }
 
 static void on_eof(struct job *j)
@@ -157,6 +176,7 @@ void job_read_more(struct job *j)
 			return;
 		ssize_t n = stream_read(&j->upstream->stream, gw->buffer, READ_BYTES);
 		if (n > 0) {
+			j->upstream->is_dry = n < READ_BYTES;
 			take(j, gw->buffer, (size_t)n);
 		} else if (n == 0) {
 			on_eof(j);
@@ -214,9 +234,10 @@ static void send_failed(struct job *j)
 		job_unsent(j, UNSENT_STALE);
 		return;
 	}
-	/* The pod may have answered without reading all of the request: that answer counts. */
+	/* The pod may have answered without reading all of the request: that answer counts. It is
+	 * read later: in the buffer may be another's, in whose place this job was granted. */
 	j->has_sent = false;
-	job_read_more(j);
+	loop_defer(job_gateway(j)->loop, &j->task);
 }
 
 /* Our disk's fault. If the pod has a part of the request, nobody knows what it makes of it. */

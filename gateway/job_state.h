@@ -57,6 +57,9 @@ void job_connect(struct job *);
 void job_connected(struct job *, struct upstream *); /* one that stands already; NULL: no memory */
 void job_send_more(struct job *);
 void job_read_more(struct job *);
+
+/* Hands out what the last read has brought of an answer's body; r may be NULL. */
+void job_pass_on(struct gateway *, struct request *);
 bool job_reads(const struct job *);
 
 /* job_tunnel.c */

@@ -120,6 +120,7 @@ static void on_connecting(struct upstream *u, unsigned what)
 static void on_io(void *owner, unsigned what)
 {
 	struct upstream *u = owner;
+	u->has_ended |= (what & IO_HANGUP) != 0;
 	switch (u->state) {
 	case UPSTREAM_CONNECTING:
 		on_connecting(u, what);
@@ -166,6 +167,15 @@ static bool keeps_connections(struct upstream_pool *pool, struct upstream *oldes
 	return pool->keeps;
 }
 
+/* One that was read to its end in this very turn needs no other look. */
+static bool is_silent(struct upstream *u)
+{
+	bool was_read_now = u->idle_us == loop_now_us(u->pool->backend->gateway->loop);
+	if (was_read_now && u->is_dry && !u->has_ended && !u->stream.tls)
+		return true;
+	return stream_is_silent(&u->stream);
+}
+
 static struct upstream *take_idle(struct upstream_pool *pool)
 {
 	struct upstream *oldest = list_is_empty(&pool->idle)
@@ -176,7 +186,7 @@ static struct upstream *take_idle(struct upstream_pool *pool)
 	/* The one used last is the least likely to be closed by the pod in this moment. */
 	while (!list_is_empty(&pool->idle)) {
 		struct upstream *u = LIST_FIRST(&pool->idle, struct upstream, link);
-		if (stream_is_silent(&u->stream)) {
+		if (is_silent(u)) {
 			list_remove(&u->link);
 			timer_clear(&u->timer);
 			return u;

@@ -47,6 +47,8 @@ struct upstream {
 	void *owner;
 	int64_t idle_us; /* since when, in IDLE */
 	bool is_reused;
+	bool is_dry;	/* its user's last read has emptied the socket */
+	bool has_ended; /* the pod has closed its side */
 };
 
 struct upstream_pool *upstream_pool_new(struct backend *, const struct net_address *);
