@@ -30,22 +30,27 @@ struct chunks {
 
 enum disk_state { DISK_IDLE, DISK_WRITING, DISK_READING };
 
+/* The way of a spool's bytes through its file. Few spools ever need one. */
+struct disk {
+	struct spool *spool;
+	enum disk_state state;
+	struct chunks tail; /* on its way to the file */
+	int fd;
+	int64_t file_start, file_end; /* what of the file is unread */
+	struct work work;
+	struct chunks batch; /* what the disk's thread works on */
+	int failed_errno;
+};
+
 struct spool {
 	struct spool_space *space;
 	struct spool_limits limits;
 	spool_fn *fn;
 	void *owner; /* NULL once freed by the owner: the disk's last job frees it */
 	enum spool_error error;
-
-	struct chunks head, tail; /* tail is used only while `on_disk` */
-	bool on_disk;
-	int fd;
-	int64_t file_start, file_end; /* what of the file is unread */
-
-	enum disk_state disk;
-	struct work work;
-	struct chunks batch; /* what the disk's thread works on */
-	int disk_errno;
+	bool on_disk; /* what comes goes behind what is there */
+	struct chunks head;
+	struct disk *disk; /* NULL: never yet */
 };
 
 /* --- chunks --- */
@@ -111,7 +116,7 @@ static size_t capacity_for(const struct chunks *c, size_t len, int64_t most)
 	size_t capacity = round_up(len > c->bytes ? len : c->bytes);
 	if (c->bytes + len >= CHUNK_BYTES)
 		capacity = CHUNK_BYTES;
-	return most < (int64_t)capacity ? round_up((size_t)most) : capacity;
+	return most < (int64_t)capacity ? (size_t)most : capacity;
 }
 
 static bool chunks_add(struct spool_space *space, struct chunks *c, const char *at, size_t len,
@@ -164,20 +169,20 @@ static int open_unlinked(const char *directory)
 /* In the worker's thread. */
 static void write_batch(struct work *work)
 {
-	struct spool *s = LIST_OWNER(work, struct spool, work);
-	s->disk_errno = 0;
-	if (s->fd < 0 && (s->fd = open_unlinked(s->space->directory)) < 0) {
-		s->disk_errno = errno;
+	struct disk *d = LIST_OWNER(work, struct disk, work);
+	d->failed_errno = 0;
+	if (d->fd < 0 && (d->fd = open_unlinked(d->spool->space->directory)) < 0) {
+		d->failed_errno = errno;
 		return;
 	}
-	int64_t at = s->file_end;
-	LIST_EACH(c, &s->batch.list, struct chunk, link) {
+	int64_t at = d->file_end;
+	LIST_EACH(c, &d->batch.list, struct chunk, link) {
 		while (c->start < c->end) {
-			ssize_t n = pwrite(s->fd, c->bytes + c->start, c->end - c->start, at);
+			ssize_t n = pwrite(d->fd, c->bytes + c->start, c->end - c->start, at);
 			if (n < 0 && errno == EINTR)
 				continue;
 			if (n <= 0) {
-				s->disk_errno = n < 0 ? errno : ENOSPC;
+				d->failed_errno = n < 0 ? errno : ENOSPC;
 				return;
 			}
 			c->start += (size_t)n;
@@ -189,19 +194,19 @@ static void write_batch(struct work *work)
 /* In the worker's thread. */
 static void read_batch(struct work *work)
 {
-	struct spool *s = LIST_OWNER(work, struct spool, work);
-	int64_t at = s->file_start;
-	s->disk_errno = 0;
-	LIST_EACH(c, &s->batch.list, struct chunk, link) {
-		while (c->end < c->capacity && at < s->file_end) {
+	struct disk *d = LIST_OWNER(work, struct disk, work);
+	int64_t at = d->file_start;
+	d->failed_errno = 0;
+	LIST_EACH(c, &d->batch.list, struct chunk, link) {
+		while (c->end < c->capacity && at < d->file_end) {
 			size_t want = c->capacity - c->end;
-			if ((int64_t)want > s->file_end - at)
-				want = (size_t)(s->file_end - at);
-			ssize_t n = pread(s->fd, c->bytes + c->end, want, at);
+			if ((int64_t)want > d->file_end - at)
+				want = (size_t)(d->file_end - at);
+			ssize_t n = pread(d->fd, c->bytes + c->end, want, at);
 			if (n < 0 && errno == EINTR)
 				continue;
 			if (n <= 0) {
-				s->disk_errno = n < 0 ? errno : EIO;
+				d->failed_errno = n < 0 ? errno : EIO;
 				return;
 			}
 			c->end += (size_t)n;
@@ -211,20 +216,28 @@ static void read_batch(struct work *work)
 }
 
 /* All of what waits in memory for the disk goes elsewhere. */
-static void move_tail(struct spool *s, struct chunks *to)
+static void move_tail(struct disk *d, struct chunks *to)
 {
-	s->space->waiting_bytes -= (int64_t)s->tail.bytes;
-	chunks_move(to, &s->tail);
+	d->spool->space->waiting_bytes -= (int64_t)d->tail.bytes;
+	chunks_move(to, &d->tail);
+}
+
+static void disk_free(struct disk *d)
+{
+	struct spool_space *space = d->spool->space;
+	move_tail(d, &d->spool->head);
+	chunks_clear(space, &d->batch);
+	space->disk_bytes -= d->file_end;
+	if (d->fd >= 0)
+		close(d->fd);
+	mem_free(d);
 }
 
 static void destroy(struct spool *s)
 {
-	move_tail(s, &s->head);
+	if (s->disk)
+		disk_free(s->disk);
 	chunks_clear(s->space, &s->head);
-	chunks_clear(s->space, &s->batch);
-	s->space->disk_bytes -= s->file_end;
-	if (s->fd >= 0)
-		close(s->fd);
 	mem_free(s);
 }
 
@@ -236,66 +249,83 @@ static void fail(struct spool *s, enum spool_error error)
 
 static void drive(struct spool *);
 
-static void on_written(struct spool *s)
+static void on_written(struct disk *d)
 {
-	s->file_end += (int64_t)s->batch.bytes;
-	chunks_clear(s->space, &s->batch);
+	d->file_end += (int64_t)d->batch.bytes;
+	chunks_clear(d->spool->space, &d->batch);
 }
 
-static void on_read(struct spool *s)
+static void on_read(struct disk *d)
 {
-	s->batch.bytes = 0;
-	LIST_EACH(c, &s->batch.list, struct chunk, link)
-		s->batch.bytes += c->end;
-	s->file_start += (int64_t)s->batch.bytes;
-	chunks_move(&s->head, &s->batch);
+	d->batch.bytes = 0;
+	LIST_EACH(c, &d->batch.list, struct chunk, link)
+		d->batch.bytes += c->end;
+	d->file_start += (int64_t)d->batch.bytes;
+	chunks_move(&d->spool->head, &d->batch);
 }
 
 static void on_disk_done(struct work *work)
 {
-	struct spool *s = LIST_OWNER(work, struct spool, work);
-	enum disk_state was = s->disk;
-	s->disk = DISK_IDLE;
-	if (was == DISK_WRITING && (s->disk_errno || !s->owner))
-		s->space->disk_bytes -= (int64_t)s->batch.bytes; /* they are not in the file */
+	struct disk *d = LIST_OWNER(work, struct disk, work);
+	struct spool *s = d->spool;
+	enum disk_state was = d->state;
+	d->state = DISK_IDLE;
+	if (was == DISK_WRITING && (d->failed_errno || !s->owner))
+		s->space->disk_bytes -= (int64_t)d->batch.bytes; /* they are not in the file */
 	if (!s->owner) {
 		destroy(s);
 		return;
 	}
-	if (s->disk_errno)
+	if (d->failed_errno)
 		fail(s, SPOOL_DISK);
 	else if (was == DISK_WRITING)
-		on_written(s);
+		on_written(d);
 	else
-		on_read(s);
+		on_read(d);
 	drive(s);
 	if (was == DISK_READING || s->error || s->head.bytes)
 		s->fn(s->owner);
 }
 
-static void start_writing(struct spool *s)
+static struct disk *disk_new(struct spool *s)
 {
-	move_tail(s, &s->batch);
-	s->space->disk_bytes += (int64_t)s->batch.bytes;
-	s->disk = DISK_WRITING;
-	s->work.run = write_batch;
-	worker_submit(s->space->worker, &s->work);
+	struct disk *d = mem_zalloc(sizeof(*d));
+	if (!d)
+		return NULL;
+	d->spool = s;
+	d->fd = -1;
+	d->work.done = on_disk_done;
+	list_init(&d->work.link);
+	chunks_init(&d->tail);
+	chunks_init(&d->batch);
+	return d;
 }
 
-static void start_reading(struct spool *s)
+static void start_writing(struct disk *d)
 {
-	int64_t left = s->file_end - s->file_start;
+	struct spool_space *space = d->spool->space;
+	move_tail(d, &d->batch);
+	space->disk_bytes += (int64_t)d->batch.bytes;
+	d->state = DISK_WRITING;
+	d->work.run = write_batch;
+	worker_submit(space->worker, &d->work);
+}
+
+static void start_reading(struct disk *d)
+{
+	struct spool_space *space = d->spool->space;
+	int64_t left = d->file_end - d->file_start;
 	for (int64_t n = 0; n < left && n < BATCH_BYTES; n += CHUNK_BYTES) {
-		struct chunk *c = chunk_new(s->space, CHUNK_BYTES);
+		struct chunk *c = chunk_new(space, CHUNK_BYTES);
 		if (!c) {
-			fail(s, SPOOL_NO_MEMORY);
+			fail(d->spool, SPOOL_NO_MEMORY);
 			break; /* what there is is read: its end tells the owner */
 		}
-		list_push_back(&s->batch.list, &c->link);
+		list_push_back(&d->batch.list, &c->link);
 	}
-	s->disk = DISK_READING;
-	s->work.run = read_batch;
-	worker_submit(s->space->worker, &s->work);
+	d->state = DISK_READING;
+	d->work.run = read_batch;
+	worker_submit(space->worker, &d->work);
 }
 
 static int least_batch(const struct spool *s)
@@ -306,18 +336,19 @@ static int least_batch(const struct spool *s)
 /* Keeps the disk at what is most wanted: first the reader, then room for the writer. */
 static void drive(struct spool *s)
 {
-	if (!s->on_disk || s->disk != DISK_IDLE || s->error)
+	struct disk *d = s->disk;
+	if (!s->on_disk || d->state != DISK_IDLE || s->error)
 		return;
 	bool reader_waits = s->head.bytes < CHUNK_BYTES;
-	if (reader_waits && s->file_start < s->file_end) {
-		start_reading(s);
-	} else if (reader_waits && s->file_start == s->file_end) {
+	if (reader_waits && d->file_start < d->file_end) {
+		start_reading(d);
+	} else if (reader_waits && d->file_start == d->file_end) {
 		/* The reader has caught up: what is left is in memory, and the file is done with
 		 * until memory runs over again. */
-		move_tail(s, &s->head);
+		move_tail(d, &s->head);
 		s->on_disk = false;
-	} else if (s->tail.bytes >= (size_t)least_batch(s)) {
-		start_writing(s);
+	} else if (d->tail.bytes >= (size_t)least_batch(s)) {
+		start_writing(d);
 	}
 }
 
@@ -334,12 +365,7 @@ struct spool *spool_new(struct spool_space *space, struct spool_limits limits, s
 	s->limits = limits;
 	s->fn = fn;
 	s->owner = owner;
-	s->fd = -1;
-	s->work.done = on_disk_done;
-	list_init(&s->work.link);
 	chunks_init(&s->head);
-	chunks_init(&s->tail);
-	chunks_init(&s->batch);
 	return s;
 }
 
@@ -348,15 +374,19 @@ void spool_free(struct spool *s)
 	if (!s)
 		return;
 	s->owner = NULL;
-	if (s->disk == DISK_IDLE)
+	if (!s->disk || s->disk->state == DISK_IDLE)
 		destroy(s);
 }
 
 int64_t spool_length(const struct spool *s)
 {
-	int64_t pending = s->disk == DISK_WRITING ? (int64_t)s->batch.bytes : 0;
-	return (int64_t)s->head.bytes + (int64_t)s->tail.bytes + pending + s->file_end -
-	       s->file_start;
+	const struct disk *d = s->disk;
+	int64_t length = (int64_t)s->head.bytes;
+	if (d)
+		length += (int64_t)d->tail.bytes + d->file_end - d->file_start;
+	if (d && d->state == DISK_WRITING)
+		length += (int64_t)d->batch.bytes;
+	return length;
 }
 
 bool spool_is_on_disk(const struct spool *s)
@@ -381,6 +411,19 @@ const char *spool_error_text(enum spool_error error)
 	return texts[error];
 }
 
+/* What its file held was read: it is written anew from its start. */
+static bool turn_to_disk(struct spool *s)
+{
+	if (!s->disk)
+		s->disk = disk_new(s);
+	if (!s->disk)
+		return false;
+	s->on_disk = true;
+	s->space->disk_bytes -= s->disk->file_end;
+	s->disk->file_start = s->disk->file_end = 0;
+	return true;
+}
+
 enum spool_error spool_write(struct spool *s, const void *bytes, size_t len)
 {
 	struct spool_space *space = s->space;
@@ -397,11 +440,9 @@ enum spool_error spool_write(struct spool *s, const void *bytes, size_t len)
 	bool over = budget_is_tight(space->budget) ||
 		    (int64_t)(s->head.bytes + len) > s->limits.memory_bytes ||
 		    space->memory_bytes + (int64_t)len > space->memory_limit_bytes;
-	if (over && !s->on_disk) {
-		s->on_disk = true;
-		/* What the file held was read: write it anew from its start. */
-		space->disk_bytes -= s->file_end;
-		s->file_start = s->file_end = 0;
+	if (over && !s->on_disk && !turn_to_disk(s)) {
+		fail(s, SPOOL_NO_MEMORY);
+		return s->error;
 	}
 	/* What the others have on their way there will be in its place. */
 	if (s->on_disk &&
@@ -409,11 +450,12 @@ enum spool_error spool_write(struct spool *s, const void *bytes, size_t len)
 		fail(s, SPOOL_FULL);
 		return s->error;
 	}
-	size_t before = s->tail.bytes;
-	if (!chunks_add(space, s->on_disk ? &s->tail : &s->head, bytes, len,
-			s->limits.max_bytes - spool_length(s)))
+	struct chunks *to = s->on_disk ? &s->disk->tail : &s->head;
+	size_t before = to->bytes;
+	if (!chunks_add(space, to, bytes, len, s->limits.max_bytes - spool_length(s)))
 		fail(s, SPOOL_NO_MEMORY);
-	space->waiting_bytes += (int64_t)(s->tail.bytes - before);
+	if (s->on_disk)
+		space->waiting_bytes += (int64_t)(to->bytes - before);
 	drive(s);
 	return s->error;
 }

@@ -1,6 +1,7 @@
 /* Slices and growing text. */
 #include "base/str.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -84,6 +85,18 @@ void str_clear(struct str *s)
 		s->at[0] = '\0';
 }
 
+static bool resize(struct str *s, size_t capacity)
+{
+	char *at = s->must ? mem_must_resize(s->at, capacity) : mem_resize(s->at, capacity);
+	if (!at) {
+		s->failed = true;
+		return false;
+	}
+	s->at = at;
+	s->capacity = capacity;
+	return true;
+}
+
 bool str_reserve(struct str *s, size_t more)
 {
 	if (s->failed)
@@ -93,14 +106,13 @@ bool str_reserve(struct str *s, size_t more)
 	size_t capacity = s->capacity ? s->capacity : FIRST_CAPACITY;
 	while (capacity < s->len + more + 1)
 		capacity *= 2;
-	char *at = s->must ? mem_must_resize(s->at, capacity) : mem_resize(s->at, capacity);
-	if (!at) {
-		s->failed = true;
-		return false;
-	}
-	s->at = at;
-	s->capacity = capacity;
-	return true;
+	return resize(s, capacity);
+}
+
+bool str_fit(struct str *s, size_t len)
+{
+	assert(!s->at);
+	return resize(s, len + 1);
 }
 
 void str_add_u64(struct str *s, uint64_t v)

@@ -39,6 +39,7 @@ void str_init_must(struct str *); /* without memory the process ends: see mem_mu
 void str_release(struct str *);
 void str_clear(struct str *);
 bool str_reserve(struct str *, size_t more);
+bool str_fit(struct str *, size_t len); /* an empty one's first room, no larger than that needs */
 
 /* Heads are made of many small pieces: those that fit are copied here and now. */
 static inline void str_add(struct str *s, const void *bytes, size_t len)

@@ -51,10 +51,10 @@ void access_log_write(const struct request *r, int64_t now_us)
 	if (!log_has_access())
 		return;
 	str_clear(&s);
-	if (r->client_is_peer)
-		net_format(&r->client, client);
+	if (r->client)
+		net_format_host(r->client, client);
 	else
-		net_format_host(&r->client, client);
+		net_format(r->exchange->peer, client);
 	clock_format(clock_wall_us(), text);
 	str_printf(&s, "{\"time\":\"%s\"", text);
 	add_text(&s, "id", r->id);

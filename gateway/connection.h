@@ -27,6 +27,8 @@ enum connection_state {
 struct connection {
 	struct list link;
 	enum connection_state state;
+	bool peer_closed;   /* it has closed its sending side */
+	bool may_have_more; /* the socket was not read until it had nothing left */
 	struct gateway *gateway;
 	struct listener *listener;
 	struct stream stream;
@@ -37,8 +39,6 @@ struct connection {
 	struct relay *relay; /* of one that comes from the process before this; NULL: a client's */
 	const struct protocol *protocol; /* once OPEN */
 	void *speaker;			 /* the protocol's own state of this connection */
-	bool peer_closed;		 /* it has closed its sending side */
-	bool may_have_more;		 /* the socket was not read until it had nothing left */
 };
 
 /* What a protocol does with a connection. Each gets its speaker; none is called after `free`. */

@@ -10,6 +10,9 @@
 #include "gateway/gateway.h"
 #include "gateway/syntax.h"
 
+/* What forwarding_add and Via add, but for the host. */
+enum { ADDED_BYTES = 184 };
+
 /* Whether the Connection header names this one, which makes it hop-by-hop too. */
 static bool is_nominated(const struct http_head *head, struct slice name)
 {
@@ -146,6 +149,16 @@ static void add_kept(struct str *s, const struct http_head *head, const struct e
 	}
 }
 
+/* As long as a head gets that is not changed much. It waits with its request, which costs no more
+ * than it must; more room is made if that was too little. */
+static size_t usual_length(const struct http_head *head, const struct route *route)
+{
+	size_t n = head->method.len + route->target.len + 3 * route->host.len + ADDED_BYTES;
+	for (size_t i = 0; i < head->count; i++)
+		n += head->headers[i].name.len + head->headers[i].value.len + 4;
+	return n;
+}
+
 void forward_request_head(struct str *s, const struct http_head *head, const struct route *route,
 			  const struct exchange *x, const char *request_id,
 			  const struct withheld *withheld)
@@ -154,6 +167,7 @@ void forward_request_head(struct str *s, const struct http_head *head, const str
 	/* What comes from the process before this one has been told of the client there. */
 	bool is_first = !x->relay;
 	int64_t hops = is_first ? forward_hops_left(head) : -1;
+	str_fit(s, usual_length(head, route));
 	str_add_slice(s, head->method);
 	str_add_text(s, route->lacks_path ? " /" : " ");
 	str_add_slice(s, route->target);

@@ -23,13 +23,12 @@ enum answer_framing { FRAMED_BY_LENGTH, FRAMED_BY_CHUNKS, FRAMED_BY_CLOSE, FRAME
 struct http1 {
 	struct connection *connection;
 	enum http1_state state;
-
+	int minor;	   /* the client's HTTP/1.x */
+	bool served;	   /* at least one request */
+	bool has_cr;	   /* of an empty line before a request */
+	bool has_exchange; /* between the handler's begin and its left or delivered */
 	struct exchange exchange;
-	int minor;		    /* the client's HTTP/1.x */
-	bool has_exchange;	    /* between the handler's begin and its left or delivered */
 	struct http_parser *parser; /* while a head or a body is read */
-	bool has_cr;		    /* of an empty line before a request */
-	bool served;		    /* at least one request */
 	struct str unread;	    /* read, but of a later message */
 	size_t unread_start;
 	int64_t held_bytes; /* of memory, as reported to the gateway's budget */
@@ -46,11 +45,11 @@ struct http1 {
 
 	struct str head_out; /* an answer's head, until the first bytes of its body go with it */
 	struct spool *out;   /* what the client has not taken yet; NULL: nothing */
-	enum answer_progress progress;
-	enum answer_framing framing;
 	bool must_close;
 	bool is_broken; /* writing failed, or the handler has reset it */
 	enum exchange_end broken_why;
+	enum answer_progress progress;
+	enum answer_framing framing;
 };
 
 extern const struct exchange_ops http1_exchange_ops;

@@ -43,10 +43,11 @@ enum job_end {
 struct job {
 	struct list link; /* on the gateway's list of those that have not ended */
 	uint64_t id;
-	enum job_state state;
 	struct backend *backend;
 	struct request *request; /* NULL: its client has left */
 	struct ticket ticket;
+	enum job_state state;
+	bool is_head, is_safe, wants_upgrade;
 
 	struct str head;    /* as it goes to the pod */
 	int64_t held_bytes; /* of memory, without the body, as reported to the gateway's budget */
@@ -60,19 +61,18 @@ struct job {
 	size_t head_sent;
 	bool has_sent;	  /* all of it has */
 	bool must_be_new; /* a kept connection failed it: the next is a new one */
-	bool is_head, is_safe, wants_upgrade;
 	bool answer_keeps_alive, answer_has_begun;
-	int interims;	       /* answers of 1xx that have come */
+	bool has_timed_out;
 	bool client_has_ended; /* a tunnel's client has closed its side */
 	bool client_is_held;   /* a tunnel's client runs ahead of the pod */
-	struct tunnel *tunnel; /* in JOB_TUNNEL */
-	bool has_timed_out;
-	struct http_exchange *interrupt; /* the runtime is being told to stop */
-	enum job_end end;		 /* how it ended, while the interrupt is under way */
-	const char *end_kind;
 	/* After an upgrade its "pod" is the process that has taken over, which does the job. */
 	bool is_relayed;
-	int relay_fd;	  /* prepared for that; -1: not */
+	int relay_fd;			 /* prepared for that; -1: not */
+	int interims;			 /* answers of 1xx that have come */
+	struct tunnel *tunnel;		 /* in JOB_TUNNEL */
+	struct http_exchange *interrupt; /* the runtime is being told to stop */
+	const char *end_kind;
+	enum job_end end; /* how it ended, while the interrupt is under way */
 	struct task task; /* goes on reading in the next turn; frees when done */
 };
 

@@ -20,6 +20,8 @@
 #include "gateway/shed.h"
 #include "gateway/upgrade.h"
 
+enum { LOGGED_METHOD_BYTES = 15, LOGGED_TARGET_BYTES = 127 };
+
 static int64_t now_of(const struct request *r)
 {
 	return loop_now_us(r->gateway->loop);
@@ -82,44 +84,67 @@ static void request_finish(struct request *r, enum outcome outcome)
 	config_drop(r->config);
 	mem_free(r->pod);
 	mem_free(r->tenant);
+	mem_free(r->client);
 	list_remove(&r->link);
 	mem_free(r);
 }
 
 /* --- begin: what it is ----------------------------------------------------------------------- */
 
-static void copy(char *to, size_t size, struct slice from)
+static struct slice cut(struct slice s, size_t most)
 {
-	size_t n = from.len < size - 1 ? from.len : size - 1;
-	memcpy(to, from.at, n);
-	to[n] = '\0';
+	return (struct slice){s.at, s.len < most ? s.len : most};
 }
 
-static void describe_client(struct request *r, const struct http_head *head)
+/* Where the next text goes. */
+static char *copy(char *to, struct slice from)
+{
+	memcpy(to, from.at, from.len);
+	to[from.len] = '\0';
+	return to + from.len + 1;
+}
+
+static void copy_texts(struct request *r, struct slice id, struct slice method, struct slice target)
+{
+	char *at = r->text;
+	r->id = at;
+	r->method = at = copy(at, id);
+	r->target = at = copy(at, method);
+	copy(at, target);
+}
+
+static bool describe_client(struct request *r, const struct http_head *head)
 {
 	const struct net_address *peer = r->exchange->peer;
 	struct net_address client = forwarding_client(&r->gateway->config->forwarding, peer, head);
-	r->client = client;
-	r->client_is_peer = net_is_same(&client, peer);
+	if (net_is_same(&client, peer))
+		return true;
+	r->client = mem_copy(&client, sizeof(client));
+	return r->client;
 }
 
 static struct request *request_new(struct gateway *gw, struct exchange *x,
 				   const struct http_head *head)
 {
-	struct request *r = mem_zalloc(sizeof(*r));
+	char id[REQUEST_ID_BYTES];
+	forward_request_id(head, id);
+	struct slice method = cut(head->method, LOGGED_METHOD_BYTES);
+	struct slice target = cut(head->target, LOGGED_TARGET_BYTES);
+	struct request *r = mem_zalloc(sizeof(*r) + strlen(id) + method.len + target.len + 3);
 	if (!r)
 		return NULL;
-	list_init(&r->link);
-	list_push_back(&gw->requests, &r->link);
 	r->gateway = gw;
 	r->exchange = x;
+	if (!describe_client(r, head)) {
+		mem_free(r);
+		return NULL;
+	}
+	copy_texts(r, slice_of(id), method, target);
+	list_init(&r->link);
+	list_push_back(&gw->requests, &r->link);
 	r->begun_us = x->relay ? x->relay->begun_us : x->begun_us;
 	r->route = "none";
-	describe_client(r, head);
 	r->is_head = slice_is(head->method, "HEAD");
-	copy(r->method, sizeof(r->method), head->method);
-	copy(r->target, sizeof(r->target), head->target);
-	forward_request_id(head, r->id);
 	x->owner = r;
 	return r;
 }
@@ -139,7 +164,7 @@ static void follow_cookie(struct request *r, const struct http_head *head, struc
 	if (!cookie)
 		return;
 	struct slice value = forward_cookie(head, cookie);
-	copy(name, sizeof(name), value.at ? value : SLICE(""));
+	copy(name, cut(value.at ? value : SLICE(""), sizeof(name) - 1));
 	const struct pod *p = service_pod_by_name(backend_service(r->backend), name);
 	if (p)
 		t->prefer_pod = p->id;

@@ -14,7 +14,7 @@
 #include "gateway/forward.h"
 #include "gateway/job.h"
 
-enum { REQUEST_TARGET_BYTES = 128, REQUEST_METHOD_BYTES = 16, REQUEST_POD_BYTES = 80 };
+enum { REQUEST_POD_BYTES = 80 };
 
 /* How it ended, for the access log. */
 enum outcome {
@@ -33,26 +33,25 @@ struct request {
 	struct exchange *exchange;
 	struct config *config; /* that its backend had then: `route` points into it */
 	struct backend *backend;
-	struct job *job;   /* NULL: none yet, or no more */
-	const char *route; /* the pattern it matched, or what else it was */
-	char id[REQUEST_ID_BYTES];
-	char method[REQUEST_METHOD_BYTES], target[REQUEST_TARGET_BYTES];
-	char *pod;	    /* that works on it, or did last; NULL: none yet */
-	char *tenant;	    /* NULL: nobody that is known */
-	uint64_t tenant_id; /* the ledger's */
+	struct job *job;		  /* NULL: none yet, or no more */
+	const char *route;		  /* the pattern it matched, or what else it was */
+	const char *id, *method, *target; /* for the log, cut; in `text` */
+	char *pod;			  /* that works on it, or did last; NULL: none yet */
+	char *tenant;			  /* NULL: nobody that is known */
+	uint64_t tenant_id;		  /* the ledger's */
 	bool is_head;
 	bool takes_slot; /* else it passes beside the slots */
+	bool found_cold; /* there was no pod when it joined the queue */
 	bool has_responded;
 	bool is_relayed; /* another process does, counts and logs it */
-	int status;	 /* of the answer; 0: none */
-	enum outcome outcome;
-	const char *reason; /* of a refusal or a failure */
 	enum client_phase phase;
-	bool found_cold; /* there was no pod when it joined the queue */
 	int attempts;
+	int status; /* of the answer; 0: none */
+	enum outcome outcome;
+	const char *reason;					/* of a refusal or a failure */
 	int64_t begun_us, queued_us, granted_us, first_byte_us; /* 0: not yet */
-	struct net_address client; /* as far as the one who says so is trusted */
-	bool client_is_peer;	   /* so its port is known */
+	struct net_address *client; /* as a proxy that is trusted says; NULL: the peer is */
+	char text[];
 };
 
 /* The handler of the listeners that serve clients. */

@@ -60,13 +60,13 @@ struct ticket {
 	/* The ledger's. */
 	struct list link;
 	enum ticket_state state;
+	enum refusal refusal;
+	int attempts;	 /* pods that it could not reach */
 	bool is_awaited; /* holds a place for a request that is still on its way: see handover.h */
 	uint64_t id;	 /* assigned when it first waits; never used again */
 	uint64_t order;	 /* likewise: who is before whom, also after a return */
 	int64_t enqueued_us;		 /* when it first waited */
-	int attempts;			 /* pods that it could not reach */
-	uint64_t skip[TICKET_SKIPS_MAX]; /* the tenures of those pods */
-	enum refusal refusal;
+	uint64_t skip[TICKET_SKIPS_MAX]; /* the tenures of the pods that it could not reach */
 	int64_t retry_after_us; /* of a refusal: when trying again may help, from what is known */
 };
 

@@ -155,6 +155,8 @@ def test_the_spools_of_all_have_a_common_ceiling(gateway, pod):
     assert front.metrics()("slotgate_spool_overflows_total") >= 2
     # What is being written is in memory and on the disk for a moment.
     assert front.metrics()("slotgate_spooled_bytes") <= 10 * MIB
+    wait_until(lambda: front.metrics()("slotgate_spooled_bytes", kind="disk") < 7 * MIB,
+               "the disk is done with those that were given up")
     quick = front.open_post("/job/quick")
     pod.next().answer()
     assert quick.read_response().status == 200
