@@ -153,6 +153,117 @@ def test_the_spools_of_all_have_a_common_ceiling(gateway, pod):
         answer_unhindered(pod.next(), IMAGE)
     front.wait_for(free=1)
     assert front.metrics()("slotgate_spool_overflows_total") >= 2
+    assert front.metrics()("slotgate_spooled_bytes", kind="disk") <= 8 * MIB
+    wait_until(lambda: front.metrics()("slotgate_spooled_bytes") < 7 * MIB,
+               "the disk is done with those that were given up")
+    quick = front.open_post("/job/quick")
+    pod.next().answer()
+    assert quick.read_response().status == 200
+    for client in crowd:
+        client.leave()
+    front.wait_for(uploading=0)
+    assert pod.paths() == ["/job/quick"]
+
+
+def test_a_ticket_is_drawn_when_the_body_is_whole(gateway, pod):
+    """An upload that began first does not overtake what was complete before it."""
+    front = gateway(pod)
+    holder = front.open_post("/job/holder")
+    job = pod.next()
+    slow = front.client()
+    slow.send(slow.head("POST", "/job/slow", [("Content-Length", 2)]) + b"1")
+    front.wait_for(uploading=1)
+    quick = front.open_post("/job/quick")
+    front.wait_for(waiting=1)
+    slow.send(b"2")
+    front.wait_for(waiting=2)
+    job.answer()
+    assert holder.read_response().status == 200
+    assert pod.next().path == "/job/quick"
+    pod.requests[-1].answer()
+    pod.next().answer()
+    assert slow.read_response().status == quick.read_response().status == 200
+
+
+# --- going ---
+
+@pytest.mark.parametrize("memory", ["64MiB", 0, "64KiB"], ids=["memory", "disk", "both"])
+def test_a_download_holds_no_slot(gateway, pod, memory):
+    front = gateway(pod, spool={"memory": memory, "maxBytes": "64MiB"})
+    slow = front.client(receive_buffer=4096).post("/job/slow")
+    answer_unhindered(pod.next(), IMAGE)
+    front.wait_for(free=1, working=0, concurrency=0)  # while the client has not read a byte
+    quick = front.open_post("/job/quick")
+    pod.next().answer()
+    assert quick.read_response().status == 200
+    assert front.metrics()("slotgate_spooled_bytes") > 0
+    if memory != "64MiB":
+        wait_until(lambda: front.metrics()("slotgate_spooled_bytes", kind="memory") < MIB,
+                   "the disk has taken the most of it")
+    response = slow.read_response()
+    assert sha256(response.body) == sha256(IMAGE)
+    front.wait_for_metric(0, "slotgate_spooled_bytes")
+
+
+def test_a_chunked_download_holds_no_slot(gateway, pod):
+    front = gateway(pod, spool={"memory": "64KiB"})
+    slow = front.client(receive_buffer=4096).post("/job/slow")
+    job = pod.next()
+    job.connection.settimeout(10)
+    job.begin()
+    for at in range(0, len(IMAGE), 300_000):
+        job.chunk(IMAGE[at:at + 300_000])
+    job.finish()
+    front.wait_for(free=1)
+    assert sha256(slow.read_response().body) == sha256(IMAGE)
+
+
+def test_a_client_that_keeps_reading_slowly_gets_all(gateway, pod):
+    front = gateway(pod, spool={"memory": "64KiB"})
+    slow = front.client(receive_buffer=4096).post("/job/slow")
+    body = IMAGE[:3 * MIB]
+    answer_unhindered(pod.next(), body)
+    head = slow.read_head()
+    received = b""
+    while len(received) < int(head.get("content-length")):
+        received += slow.read_exactly(min(50_000, len(body) - len(received)))
+    assert sha256(received) == sha256(body)
+
+
+def test_past_the_ceiling_the_client_is_reset_and_the_pod_drained(gateway, pod):
+    front = gateway(pod, spool={"memory": "64KiB", "maxBytes": "1MiB"})
+    slow = front.client(receive_buffer=4096)
+    slow.post("/job/slow", headers=[("X-Request-Id", "slow")])
+    answer_unhindered(pod.next(), IMAGE)  # to its end: the pod is never held up
+    front.wait_for(free=1)
+    front.wait_for_metric(1, "slotgate_spool_overflows_total")
+    with pytest.raises(ConnectionResetError):
+        slow.read_to_end()
+    assert front.access_line("slow")["outcome"] not in ("ok", "client_left_streaming")
+    front.wait_for_metric(0, "slotgate_spooled_bytes")
+    quick = front.open_post("/job/quick")
+    pod.next().answer()
+    assert quick.read_response().status == 200
+
+
+def test_a_slow_client_that_leaves_gives_its_spool_back(gateway, pod):
+    front = gateway(pod, spool={"memory": "64KiB"})
+    slow = front.client(receive_buffer=4096).post("/job/slow")
+    answer_unhindered(pod.next(), IMAGE)
+    wait_until(lambda: front.metrics()("slotgate_spooled_bytes", kind="disk") > 0, "it is on disk")
+    slow.reset()
+    front.wait_for_metric(0, "slotgate_spooled_bytes")
+
+
+def test_the_spools_of_all_have_a_common_ceiling(gateway, pod):
+    front = gateway(pod, spool={"memory": "64MiB", "maxBytes": "64MiB"},
+                    top={"limits": {"spoolMemory": "1MiB", "spoolDisk": "8MiB"}})
+    slow = [front.client(receive_buffer=4096) for _ in range(3)]
+    for client in slow:
+        client.post("/job")
+        answer_unhindered(pod.next(), IMAGE)
+    front.wait_for(free=1)
+    assert front.metrics()("slotgate_spool_overflows_total") >= 2
     # What is being written is in memory and on the disk for a moment.
     assert front.metrics()("slotgate_spooled_bytes") <= 10 * MIB
     wait_until(lambda: front.metrics()("slotgate_spooled_bytes", kind="disk") < 7 * MIB,
