@@ -97,7 +97,7 @@ static const struct option top_options[] = {
 		 "reset. The pod and its slot do not wait for it."},
 	{"limits.minSendRate", OPTION_SIZE, AT(limits.min_send_rate), 0, GIB, "240",
 	 .help = "And no less than so many bytes a second, averaged over sendTimeout. 0: any."},
-	{"limits.memory", OPTION_SIZE, AT(limits.memory_bytes), 0, TIB, "0",
+	{"limits.memory", OPTION_SIZE, AT(limits.memory_bytes), 4 * MIB, TIB, "0", .zero_too = true,
 	 .help = "Memory that clients may make the process hold: heads, bodies, what they send "
 		 "ahead, answers that they have not taken. From nine tenths on new requests are "
 		 "answered 503 (overloaded) and idle connections ended. 0: a half of the "
