@@ -213,7 +213,13 @@ static const struct row list_faults[] = {
 	 "listeners[0].address: \"8080\": not an address of the form HOST:PORT"},
 	{"{'listeners': [{'address': 'example.com:80'}], " ONE_SERVICE "}",
 	 "listeners[0].address: \"example.com:80\": its host is not a numeric address or "
-	 "\"localhost\""},
+	 "\"localhost\": names are not looked up"},
+	{"{'listeners': [{'address': '::1:80'}], " ONE_SERVICE "}",
+	 "listeners[0].address: \"::1:80\": write an IPv6 address in brackets, as in "
+	 "\"[::1]:8080\""},
+	{"{'listeners': [{'address': '[localhost]:80'}], " ONE_SERVICE "}",
+	 "listeners[0].address: \"[localhost]:80\": what stands in its brackets is not a numeric "
+	 "IPv6 address"},
 	{"{'listeners': [{'address': ':65536'}], " ONE_SERVICE "}",
 	 "listeners[0].address: \":65536\": its port is not a number from 0 to 65535"},
 	{TOP("'admin': {'address': '127.0.0.1'}"),
