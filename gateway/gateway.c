@@ -108,16 +108,23 @@ static void divide_descriptors(struct gateway *gw)
 	gw->client_descriptors = all - kept > DESCRIPTORS_EACH ? all - kept : DESCRIPTORS_EACH;
 }
 
-static void apply_limits(struct gateway *gw)
+static void warn_of_descriptors(struct gateway *gw)
 {
 	int64_t wanted = gw->config->limits.max_connections;
 	int64_t possible = gateway_max_connections(gw);
-	if (possible < wanted)
+	bool is_known = gw->told_connections == wanted; /* the descriptors are what they were */
+	gw->told_connections = wanted;
+	if (possible < wanted && !is_known)
 		log_warn("limits.maxConnections: at most %lld of %lld clients are let in, as the "
 			 "process may have %lld descriptors, and each takes %d: raise its limit of "
 			 "open files (LimitNOFILE, ulimit -n) or lower maxConnections",
 			 (long long)possible, (long long)wanted, (long long)gw->descriptors,
 			 DESCRIPTORS_EACH);
+}
+
+static void apply_limits(struct gateway *gw)
+{
+	warn_of_descriptors(gw);
 	gw->spool.memory_limit_bytes = gw->config->limits.spool_memory_bytes;
 	gw->spool.disk_limit_bytes = gw->config->limits.spool_disk_bytes;
 	shed_configure(gw);

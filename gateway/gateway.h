@@ -56,7 +56,8 @@ struct gateway {
 	struct map clients;  /* how many of them each address has: see clients.h */
 	int64_t descriptors; /* that the process may have; the last ones are not for clients: */
 	int64_t client_descriptors;
-	bool accept_paused; /* no descriptors are left */
+	int64_t told_connections; /* the limits.maxConnections that was looked at last */
+	bool accept_paused;	  /* no descriptors are left */
 
 	const char *program;	  /* what this process was started as */
 	struct upgrade *upgrade;  /* by a process that comes after this one; NULL: none may */
