@@ -143,6 +143,23 @@ def test_wrong_usage_is_told(arguments):
     assert result.returncode == 2 and "slotgate help" in result.stderr
 
 
+@pytest.mark.parametrize("arguments, says", [
+    (["serve", "-c", "x", "--foo"], "--foo"), (["serve", "--takeover", "-c", "x"], "--takeover"),
+    (["serve", "-c", "x", "y"], "not y"), (["check", "-c", "x", "--take-over"], "--take-over"),
+    (["serve", "-c"], "FILE"), (["serve", "-c", "x", "-c", "y"], "twice"),
+    (["serve", "--take-over"], "-c FILE"),
+])
+def test_a_word_that_is_too_much_or_missing_is_named(arguments, says):
+    result = slotgate(*arguments)
+    assert result.returncode == 2 and says in result.stderr and "slotgate help" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_options_come_in_any_order(check):
+    result = slotgate("serve", "--take-over", "-c", "/nonexistent/slotgate.json")
+    assert result.returncode == 1 and "/nonexistent/slotgate.json" in result.stderr
+
+
 def test_help_and_version():
     assert "serve" in slotgate("help").stdout
     assert slotgate("version").stdout.startswith("slotgate ")
