@@ -102,15 +102,32 @@ static int close_with_error(int fd)
 	return -1;
 }
 
+bool packet_path_is_free(const char *path, uid_t owner, char in_the_way[PACKET_PATH_BYTES])
+{
+	struct stat st;
+	for (int i = 0; i < 2; i++) {
+		snprintf(in_the_way, PACKET_PATH_BYTES, "%s%s", path, i ? ".new" : "");
+		if (lstat(in_the_way, &st) != 0)
+			continue;
+		if (!S_ISSOCK(st.st_mode) || (owner != PACKET_ANY_OWNER && st.st_uid != owner))
+			return false;
+	}
+	return true;
+}
+
 int packet_listen(const char *path)
 {
 	struct sockaddr_un a;
-	char beside[sizeof(a.sun_path)];
-	int n = snprintf(beside, sizeof(beside), "%s.new", path);
-	if (n < 0 || (size_t)n >= sizeof(beside)) {
+	char beside[PACKET_PATH_BYTES];
+	if (strlen(path) > PACKET_PATH_MAX) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
+	if (!packet_path_is_free(path, PACKET_ANY_OWNER, beside)) {
+		errno = EEXIST;
+		return -1;
+	}
+	snprintf(beside, sizeof(beside), "%s.new", path);
 	int fd = new_socket(beside, &a);
 	if (fd < 0)
 		return -1;

@@ -463,12 +463,13 @@ static bool is_safe(const char *path)
 			  directory);
 		return false;
 	}
-	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
-		log_error("upgradeSocket: %s is there and no socket: name a path that is free",
-			  path);
-		return false;
-	}
-	return true;
+	char in_the_way[PACKET_PATH_BYTES];
+	if (packet_path_is_free(path, geteuid(), in_the_way))
+		return true;
+	log_error("upgradeSocket: %s is there and no socket of slotgate's user: remove it, or name "
+		  "a path that is free",
+		  in_the_way);
+	return false;
 }
 
 bool upgrade_listen(struct gateway *gw)
