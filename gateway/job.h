@@ -62,7 +62,8 @@ struct job {
 	bool must_be_new; /* a kept connection failed it: the next is a new one */
 	bool is_head, is_safe, wants_upgrade;
 	bool answer_keeps_alive, answer_has_begun;
-	int interims;	       /* answers of 1xx that have come */
+	bool holds_head; /* of the answer; within a turn, until something follows or nothing does */
+	int interims;	 /* answers of 1xx that have come */
 	bool client_has_ended; /* a tunnel's client has closed its side */
 	bool client_is_held;   /* a tunnel's client runs ahead of the pod */
 	struct tunnel *tunnel; /* in JOB_TUNNEL */

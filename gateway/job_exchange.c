@@ -43,13 +43,22 @@ static void on_answer_head(struct job *j, const struct http_head *head)
 	if (j->has_timed_out)
 		return;
 	job_move(j, head->status == 101 ? JOB_TUNNEL : JOB_ANSWERING);
-	if (j->request)
-		request_answer_head(j->request, head);
+	j->holds_head = true;
+}
+
+/* Before what follows it: until then, a fault in that can still be told as such. */
+static void hand_on_head(struct job *j)
+{
+	bool holds = j->holds_head;
+	j->holds_head = false;
+	if (holds && j->request)
+		request_answer_head(j->request, http_parser_head(j->parser));
 }
 
 static void on_answer_body(void *owner, const char *bytes, size_t len)
 {
 	struct job *j = owner;
+	hand_on_head(j);
 	if (j->request)
 		request_answer_body(j->request, bytes, len);
 }
@@ -80,6 +89,7 @@ static bool on_end(struct job *j, const char *bytes, size_t len)
 		begin_answer(j);
 		return true;
 	}
+	hand_on_head(j);
 	if (j->state == JOB_TUNNEL) {
 		job_tunnel_open(j, bytes, len);
 		return false;
@@ -123,6 +133,7 @@ static void on_eof(struct job *j)
 		return;
 	}
 	if (http_parser_has_begun(j->parser) && http_parser_finish(j->parser) == HTTP_END) {
+		hand_on_head(j);
 		j->answer_keeps_alive = false;
 		job_answered(j);
 		return;
@@ -162,12 +173,14 @@ void job_read_more(struct job *j)
 			on_eof(j);
 			return;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			hand_on_head(j);
 			return;
 		} else {
 			on_read_error(j, errno);
 			return;
 		}
 	}
+	hand_on_head(j);
 	loop_defer_to_next_turn(gw->loop, &j->task);
 }
 
