@@ -365,7 +365,7 @@ void request_failed(struct request *r, enum outcome outcome, int status, const c
 	refuse_with(r, status, reason, detail, status == 503 ? US_PER_S : 0);
 }
 
-enum { OWN_HEADERS = 4 };
+enum { OWN_HEADERS = 4, STATUS_MAX = 599 };
 
 /* --- answer ---------------------------------------------------------------------------------- */
 
@@ -401,12 +401,23 @@ void request_answer_interim(struct request *r, const struct http_head *head)
 {
 	struct http_header headers[FORWARD_HEADERS_MAX];
 	struct answer a = {
-		.status = head->status,
+		.status = r->status,
 		.headers = headers,
 		.count = forward_answer_headers(head, headers, FORWARD_HEADERS_MAX, false),
 		.content_length = -1,
 	};
 	exchange_inform(r->exchange, &a);
+}
+
+/* One that HTTP does not have is to be taken for a 5xx (RFC 9110, 15), so that is what it becomes: who
+ * knows how a client takes it. The answer itself is as whole as any. */
+static int status_of(const struct request *r, const struct http_head *head)
+{
+	if (head->status <= STATUS_MAX)
+		return head->status;
+	log_info("%s: pod %s answers with the status %d, which HTTP does not have: 502",
+		 r->backend->name, r->pod ? r->pod : "", head->status);
+	return 502;
 }
 
 void request_answer_head(struct request *r, const struct http_head *head)
@@ -417,7 +428,7 @@ void request_answer_head(struct request *r, const struct http_head *head)
 	str_init(&own);
 	size_t n = forward_answer_headers(head, headers, FORWARD_HEADERS_MAX, is_upgrade);
 	n = add_own_headers(r, head, headers, n, &own);
-	r->status = head->status;
+	r->status = status_of(r, head);
 	r->first_byte_us = now_of(r);
 	r->phase = PHASE_STREAMING;
 	r->has_responded = true;
