@@ -59,6 +59,8 @@ void access_log_write(const struct request *r, int64_t now_us)
 	str_printf(&s, "{\"time\":\"%s\"", text);
 	add_text(&s, "id", r->id);
 	add_text(&s, "client", client);
+	add_text(&s, "tls", r->exchange->tls ? r->exchange->tls : "");
+	add_text(&s, "cipher", r->exchange->cipher ? r->exchange->cipher : "");
 	add_text(&s, "service", r->backend ? r->backend->name : "");
 	add_text(&s, "tenant", r->tenant ? r->tenant : "");
 	add_text(&s, "route", r->route);

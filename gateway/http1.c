@@ -69,8 +69,7 @@ static void *open_speaker(struct connection *c)
 		return NULL;
 	h->connection = c;
 	h->exchange.ops = &http1_exchange_ops;
-	h->exchange.peer = &c->peer;
-	h->exchange.gateway = c->gateway;
+	connection_introduce(c, &h->exchange);
 	account(h);
 	return h;
 }
@@ -255,9 +254,7 @@ static void begin_exchange(struct http1 *h)
 	struct exchange *x = &h->exchange;
 	x->handler = h->connection->listener->handler;
 	x->owner = NULL;
-	x->service = h->connection->listener->service;
-	x->is_secure = h->connection->stream.tls != NULL;
-	x->relay = h->connection->relay;
+	connection_introduce(h->connection, x);
 	x->version = head->minor ? "1.1" : "1.0";
 	h->minor = head->minor;
 	x->bytes_in = x->bytes_out = 0;

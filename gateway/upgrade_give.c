@@ -162,17 +162,25 @@ static bool say_supervisor(struct upgrade *u, const struct supervisor_state *s)
 	return say(u, s->fd);
 }
 
+static void say_text_if(struct upgrade *u, const char *key, const char *text)
+{
+	if (text)
+		say_text(&u->packet, key, text);
+}
+
 static void say_facts(struct upgrade *u, const struct job *j)
 {
+	const struct request *r = j->request;
 	char peer[NET_TEXT_BYTES] = "127.0.0.1:0";
-	if (j->request)
-		net_format(j->request->exchange->peer, peer);
+	if (r)
+		net_format(r->exchange->peer, peer);
 	say_begin(&u->packet, "request");
 	say_text(&u->packet, "service", j->backend->name);
 	say_text(&u->packet, "peer", peer);
-	say_text(&u->packet, "tenant", j->request && j->request->tenant ? j->request->tenant : "");
-	say_int(&u->packet, "begunUs",
-		j->request ? j->request->begun_us : loop_now_us(u->gateway->loop));
+	say_text_if(u, "tenant", r ? r->tenant : NULL);
+	say_text_if(u, "tls", r ? r->exchange->tls : NULL);
+	say_text_if(u, "cipher", r ? r->exchange->cipher : NULL);
+	say_int(&u->packet, "begunUs", r ? r->begun_us : loop_now_us(u->gateway->loop));
 }
 
 /* A stream for a request that waits, so that it can keep its place. */
@@ -387,6 +395,8 @@ bool upgrade_pass_on(struct gateway *gw, struct message *m)
 	say_text(&u->packet, "service", message_text(m, "service"));
 	say_text(&u->packet, "peer", message_text(m, "peer"));
 	say_text(&u->packet, "tenant", message_text(m, "tenant"));
+	say_text(&u->packet, "tls", message_text(m, "tls"));
+	say_text(&u->packet, "cipher", message_text(m, "cipher"));
 	say_int(&u->packet, "begunUs", message_int(m, "begunUs", 0));
 	say(u, fd);
 	if (fd >= 0)

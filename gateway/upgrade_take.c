@@ -106,6 +106,8 @@ static bool take_request(struct predecessor *p, struct message *m)
 		return false;
 	strncpy(facts.service, message_text(m, "service"), sizeof(facts.service) - 1);
 	strncpy(facts.tenant, message_text(m, "tenant"), sizeof(facts.tenant) - 1);
+	strncpy(facts.tls, message_text(m, "tls"), sizeof(facts.tls) - 1);
+	strncpy(facts.cipher, message_text(m, "cipher"), sizeof(facts.cipher) - 1);
 	facts.job = keep_place(gw, m, &facts);
 	/* Without memory its client is told there that this process broke off. */
 	if (!relay_begin(gw, &facts, message_take_fd(m)))
