@@ -77,6 +77,15 @@ static void record_process(void *arg, const struct provider_pod *p)
 	tell(r, p->output);
 }
 
+static void say_autoscaler(struct str *packet, const struct autoscaler_record *a)
+{
+	say_int(packet, "desired", a->desired);
+	say_int(packet, "concurrencyMilli", (int64_t)(a->concurrency * 1000));
+	say_int(packet, "panicUs", a->panic_us);
+	say_int(packet, "panicPods", a->panic_pods);
+	say_int(packet, "zeroUs", a->zero_us);
+}
+
 bool record_backend(struct channel *c, struct str *packet, struct backend *b)
 {
 	struct recording r = {.channel = c, .packet = packet, .backend = b};
@@ -91,8 +100,7 @@ bool record_backend(struct channel *c, struct str *packet, struct backend *b)
 	say_int(packet, "serviceTimeUs", s.service_time_us);
 	say_int(packet, "coldStartUs", s.cold_start_us);
 	say_int(packet, "warmUs", s.warm_us);
-	say_int(packet, "desired", s.desired);
-	say_int(packet, "concurrencyMilli", (int64_t)(s.concurrency * 1000));
+	say_autoscaler(packet, &s.autoscaler);
 	tell(&r, -1);
 	service_each_pod(backend_service(b), record_pod, &r);
 	provider_each(activator_provider(b->activator), record_process, &r);
@@ -118,6 +126,18 @@ static struct backend *retired(struct gateway *gw, const char *name, enum provid
 	return b;
 }
 
+/* A process from before panics were handed over says nothing of them. */
+static struct autoscaler_record heard_autoscaler(const struct message *m)
+{
+	return (struct autoscaler_record){
+		.desired = message_int(m, "desired", 0),
+		.concurrency = (double)message_int(m, "concurrencyMilli", 0) / 1000,
+		.panic_us = message_int(m, "panicUs", -1),
+		.panic_pods = message_int(m, "panicPods", 0),
+		.zero_us = message_int(m, "zeroUs", -1),
+	};
+}
+
 static bool restore_service(struct restoring *r, const struct message *m)
 {
 	const char *name = message_text(m, "name");
@@ -127,8 +147,7 @@ static bool restore_service(struct restoring *r, const struct message *m)
 		.service_time_us = message_int(m, "serviceTimeUs", 0),
 		.cold_start_us = message_int(m, "coldStartUs", 0),
 		.warm_us = message_int(m, "warmUs", now_of(r)),
-		.desired = message_int(m, "desired", 0),
-		.concurrency = (double)message_int(m, "concurrencyMilli", 0) / 1000,
+		.autoscaler = heard_autoscaler(m),
 	};
 	if (kind < PROVIDER_STATIC || kind > PROVIDER_KUBERNETES)
 		return false;
@@ -140,7 +159,7 @@ static bool restore_service(struct restoring *r, const struct message *m)
 	r->pod = 0;
 	r->is_back = b && !b->is_retired && message_bool(m, "isRetired");
 	if (b && b->is_retired)
-		s.desired = 0; /* as many as its jobs have, and no new ones */
+		s.autoscaler.desired = 0; /* as many as its jobs have, and no new ones */
 	if (b)
 		service_resume(backend_service(b), &s, now_of(r));
 	return b != NULL;
