@@ -37,6 +37,7 @@ static const char *outcome_name(const struct request *r)
 	case OUTCOME_POD_FAILED:
 		return "pod_failed";
 	case OUTCOME_CLIENT_LEFT:
+	case OUTCOMES:
 		break;
 	}
 	static const char *const left[] = {"client_left_uploading", "client_left_queued",

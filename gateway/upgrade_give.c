@@ -369,6 +369,17 @@ void upgrade_tell(struct backend *b, uint64_t grant, enum grant_event e, const c
 		give_up(u, "what became of a job could not be told");
 }
 
+bool upgrade_tell_ending(struct backend *b, const struct ending *e)
+{
+	struct upgrade *u = b->gateway->upgrade;
+	if (!upgrade_is_over(b->gateway) || !channel_is_open(&u->channel))
+		return false;
+	record_ending(&u->packet, b->name, e);
+	if (!say(u, -1))
+		give_up(u, "how a request ended could not be told");
+	return true;
+}
+
 int upgrade_relay(struct gateway *gw, struct job *j)
 {
 	struct upgrade *u = gw->upgrade;

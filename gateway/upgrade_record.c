@@ -107,6 +107,24 @@ bool record_backend(struct channel *c, struct str *packet, struct backend *b)
 	return !r.failed;
 }
 
+void record_ending(struct str *packet, const char *service, const struct ending *e)
+{
+	say_begin(packet, "ended");
+	say_text(packet, "service", service);
+	say_text(packet, "tenant", e->tenant ? e->tenant : "");
+	say_text(packet, "reason", e->reason ? e->reason : "");
+	say_int(packet, "outcome", e->outcome);
+	say_int(packet, "status", e->status);
+	say_int(packet, "phase", e->phase);
+	say_bool(packet, "takesSlot", e->takes_slot);
+	say_int(packet, "durationUs", e->duration_us);
+	say_int(packet, "firstByteUs", e->first_byte_us);
+	say_int(packet, "queueWaitUs", e->queue_wait_us);
+	say_int(packet, "coldStartWaitUs", e->cold_start_wait_us);
+	say_int(packet, "bytesIn", e->bytes_in);
+	say_int(packet, "bytesOut", e->bytes_out);
+}
+
 /* --- the new process ------------------------------------------------------------------------- */
 
 static int64_t now_of(const struct restoring *r)
@@ -252,6 +270,33 @@ static bool restore_process(struct restoring *r, struct message *m)
 void adopted_key(char *key, size_t size, uint64_t backend, uint64_t grant)
 {
 	snprintf(key, size, "%llx/%llx", (unsigned long long)backend, (unsigned long long)grant);
+}
+
+static const char *text_or_null(const struct message *m, const char *key)
+{
+	const char *text = message_text(m, key);
+	return *text ? text : NULL;
+}
+
+bool heard_ending(const struct message *m, struct ending *e)
+{
+	int64_t outcome = message_int(m, "outcome", -1), phase = message_int(m, "phase", -1);
+	*e = (struct ending){
+		.outcome = (enum outcome)outcome,
+		.phase = (enum client_phase)phase,
+		.tenant = text_or_null(m, "tenant"),
+		.reason = text_or_null(m, "reason"),
+		.status = message_int(m, "status", 0),
+		.takes_slot = message_bool(m, "takesSlot"),
+		.duration_us = message_int(m, "durationUs", -1),
+		.first_byte_us = message_int(m, "firstByteUs", -1),
+		.queue_wait_us = message_int(m, "queueWaitUs", -1),
+		.cold_start_wait_us = message_int(m, "coldStartWaitUs", -1),
+		.bytes_in = message_int(m, "bytesIn", 0),
+		.bytes_out = message_int(m, "bytesOut", 0),
+	};
+	return outcome >= 0 && outcome < OUTCOMES && phase >= 0 && phase < PHASES &&
+	       e->status >= 0 && e->bytes_in >= 0 && e->bytes_out >= 0;
 }
 
 bool restore(struct restoring *r, struct message *m)

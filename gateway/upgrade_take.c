@@ -80,6 +80,14 @@ static void lose_adopted(struct predecessor *p)
 			 (int)p->pid, lost);
 }
 
+static void take_ended(struct predecessor *p, const struct message *m)
+{
+	struct ending e;
+	struct backend *b = backend_by_name(p->gateway, message_text(m, "service"));
+	if (b && heard_ending(m, &e))
+		ending_book(b, &e);
+}
+
 /* --- its requests ---------------------------------------------------------------------------- */
 
 /* The place in the queue that it had there. */
@@ -150,6 +158,8 @@ static bool take(struct predecessor *p, struct message *m)
 {
 	if (message_is(m, "told"))
 		take_told(p, m);
+	else if (message_is(m, "ended"))
+		take_ended(p, m);
 	else if (message_is(m, "request"))
 		return take_request(p, m);
 	return true; /* what a newer one may say besides is no matter here */
