@@ -49,9 +49,11 @@ ssize_t packet_receive(int socket, void *packet, size_t capacity, int *fd)
 		.msg_controllen = sizeof(control),
 	};
 	ssize_t n;
+	int resets = 0;
+	/* An end that has not read all it was sent is told first, before what it has said itself. */
 	do
 		n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !resets++)));
 	*fd = -1;
 	const struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
