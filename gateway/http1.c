@@ -493,7 +493,7 @@ static void finish_exchange(struct http1 *h)
 		h->exchange.handler->delivered(&h->exchange);
 	}
 	bool goes_on = !h->must_close && h->body_has_ended && h->framing != FRAMED_AS_TUNNEL &&
-		       !gateway_of(h)->told_to_stop;
+		       !gateway_of(h)->lets_go;
 	h->progress = ANSWER_NONE;
 	str_release(&h->head_out);
 	if (!goes_on) {

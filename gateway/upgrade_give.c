@@ -295,7 +295,7 @@ static void take(struct upgrade *u, const struct message *m)
 	else if (u->stage == FROZEN && message_is(m, "taken"))
 		hand_over(u);
 	else if (u->stage == OVER && message_is(m, "drain"))
-		connections_drain(u->gateway);
+		gateway_let_go(u->gateway);
 	else if (message_is(m, "no"))
 		give_up(u, message_text(m, "why"));
 	else

@@ -71,7 +71,8 @@ static void lose_adopted(struct predecessor *p)
 	while (!list_is_empty(&p->adopted)) {
 		struct adopted *a = LIST_FIRST(&p->adopted, struct adopted, link);
 		enum grant_event e = a->is_pass ? GRANT_DROPPED : GRANT_BROKE;
-		lost += !a->is_pass;
+		/* The idle check, or the pod's end, may have said it meanwhile. */
+		lost += !a->is_pass && service_grant_is_open(backend_service(a->backend), a->grant);
 		grant_tell(a->backend, a->grant, e, a->is_pass ? NULL : "upgrade", NULL);
 		adopted_free(p, a);
 	}

@@ -217,6 +217,54 @@ def test_a_quarantine_is_not_forgotten(front, pod):
     front.wait_for(quarantined=0, free=1)
 
 
+NOT_TOLD = "whose end it has not told"
+
+
+def test_the_old_process_hears_a_late_answer(front, pod):
+    """Without an idle check it is the only one that can tell when the slot is free."""
+    front = front(timeouts={"response": "50ms"})
+    client = front.open_post("/job/0")
+    job = pod.next()
+    assert client.read_response().status == 504
+    client.leave()
+    old = front.upgrade()
+    front.wait_for(quarantined=1)
+    job.answer()
+    front.wait_for(quarantined=0, free=1)
+    assert old.wait(PATIENCE) == 0
+    assert NOT_TOLD not in front.log()
+
+
+def test_a_drain_does_not_wait_for_a_late_answer(front, pod):
+    front = front(timeouts={"response": "50ms"})
+    client = front.open_post("/job/0")
+    job = pod.next()
+    assert client.read_response().status == 504
+    client.leave()
+    old = front.upgrade()
+    front.wait_for(quarantined=1)
+    front.terminate()
+    assert old.wait(PATIENCE) == 0 and front.wait() == 0
+    job.end()
+
+
+def test_what_was_lost_before_the_upgrade_is_not_told_as_lost_by_it(front, pod):
+    front = front(idle=IDLE)
+    client = front.open_post("/job/0")
+    job = pod.next()
+    job.hang_up()
+    assert client.read_response().status == 502
+    client.leave()
+    front.wait_for(quarantined=1)
+    old = front.upgrade()
+    assert old.wait(PATIENCE) == 0
+    wait_until(lambda: "before this one, has ended" in front.log(), "it is seen")
+    front.wait_for(quarantined=1)
+    job.end()
+    front.wait_for(quarantined=0, free=1)
+    assert NOT_TOLD not in front.log()
+
+
 def test_a_tenants_cap_holds_over_an_upgrade(gateway, pods, tmp_path):
     """Its job in the old process counts, its waiter keeps its key's place, and others go ahead."""
     keys = KeyFile(tmp_path / "keys.json", entry("acme", maxWorking=1), entry("umbra"))
