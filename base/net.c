@@ -25,13 +25,14 @@ static bool parse_port(const char *text, int *port)
 }
 
 /* Splits off the host; false if there is no colon or it is too long. */
-static bool split(const char *text, char host[HOST_BYTES], const char **port)
+static bool split(const char *text, char host[HOST_BYTES], bool *in_brackets, const char **port)
 {
 	const char *colon = strrchr(text, ':');
 	if (!colon)
 		return false;
 	const char *end = colon;
-	if (*text == '[') {
+	*in_brackets = *text == '[';
+	if (*in_brackets) {
 		if (end == text || end[-1] != ']')
 			return false;
 		text++;
@@ -46,37 +47,47 @@ static bool split(const char *text, char host[HOST_BYTES], const char **port)
 	return true;
 }
 
+static const char *parse_v4(const char *host, int port, struct net_address *a)
+{
+	if (!*host || strcmp(host, "*") == 0)
+		host = "0.0.0.0";
+	else if (strcmp(host, "localhost") == 0)
+		host = "127.0.0.1";
+	if (inet_pton(AF_INET, host, &a->v4.sin_addr) != 1)
+		return "its host is not a numeric address or \"localhost\": names are not looked "
+		       "up";
+	a->v4.sin_family = AF_INET;
+	a->v4.sin_port = htons((uint16_t)port);
+	a->len = sizeof(a->v4);
+	return NULL;
+}
+
+static const char *parse_v6(const char *host, int port, struct net_address *a)
+{
+	if (inet_pton(AF_INET6, host, &a->v6.sin6_addr) != 1)
+		return "what stands in its brackets is not a numeric IPv6 address";
+	if (IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
+		return "write an IPv4 address as such, not mapped into IPv6";
+	a->v6.sin6_family = AF_INET6;
+	a->v6.sin6_port = htons((uint16_t)port);
+	a->len = sizeof(a->v6);
+	return NULL;
+}
+
 const char *net_parse(const char *text, struct net_address *a)
 {
 	char host[HOST_BYTES];
 	const char *port_text;
+	bool in_brackets;
 	int port;
-	if (!split(text, host, &port_text))
+	if (!split(text, host, &in_brackets, &port_text))
 		return "not an address of the form HOST:PORT";
+	if (!in_brackets && strchr(host, ':'))
+		return "write an IPv6 address in brackets, as in \"[::1]:8080\"";
 	if (!parse_port(port_text, &port))
 		return "its port is not a number from 0 to 65535";
-	const char *name = host;
-	if (!*name || strcmp(name, "*") == 0)
-		name = "0.0.0.0";
-	else if (strcmp(name, "localhost") == 0)
-		name = "127.0.0.1";
 	memset(a, 0, sizeof(*a));
-	if (inet_pton(AF_INET, name, &a->v4.sin_addr) == 1) {
-		a->v4.sin_family = AF_INET;
-		a->v4.sin_port = htons((uint16_t)port);
-		a->len = sizeof(a->v4);
-		return NULL;
-	}
-	if (inet_pton(AF_INET6, name, &a->v6.sin6_addr) == 1 &&
-	    IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
-		return "write an IPv4 address as such, not mapped into IPv6";
-	if (inet_pton(AF_INET6, name, &a->v6.sin6_addr) == 1) {
-		a->v6.sin6_family = AF_INET6;
-		a->v6.sin6_port = htons((uint16_t)port);
-		a->len = sizeof(a->v6);
-		return NULL;
-	}
-	return "its host is not a numeric address or \"localhost\"";
+	return in_brackets ? parse_v6(host, port, a) : parse_v4(host, port, a);
 }
 
 int net_port(const struct net_address *a)

@@ -21,8 +21,8 @@ struct net_address {
 	socklen_t len;
 };
 
-/* Parses a numeric "HOST:PORT"; HOST may be empty or "*" for every interface (IPv4), or
- * "localhost". NULL, or what is wrong with it. */
+/* Parses a numeric "HOST:PORT", IPv6 in brackets; HOST may be empty or "*" for every interface
+ * (IPv4), or "localhost" (127.0.0.1). NULL, or what is wrong with it. */
 const char *net_parse(const char *text, struct net_address *);
 
 /* "HOST:PORT", or only the host. */

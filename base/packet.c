@@ -49,9 +49,11 @@ ssize_t packet_receive(int socket, void *packet, size_t capacity, int *fd)
 		.msg_controllen = sizeof(control),
 	};
 	ssize_t n;
+	int resets = 0;
+	/* An end that has not read all it was sent is told first, before what it has said itself. */
 	do
 		n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !resets++)));
 	*fd = -1;
 	const struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
@@ -102,15 +104,32 @@ static int close_with_error(int fd)
 	return -1;
 }
 
+bool packet_path_is_free(const char *path, uid_t owner, char in_the_way[PACKET_PATH_BYTES])
+{
+	struct stat st;
+	for (int i = 0; i < 2; i++) {
+		snprintf(in_the_way, PACKET_PATH_BYTES, "%s%s", path, i ? ".new" : "");
+		if (lstat(in_the_way, &st) != 0)
+			continue;
+		if (!S_ISSOCK(st.st_mode) || (owner != PACKET_ANY_OWNER && st.st_uid != owner))
+			return false;
+	}
+	return true;
+}
+
 int packet_listen(const char *path)
 {
 	struct sockaddr_un a;
-	char beside[sizeof(a.sun_path)];
-	int n = snprintf(beside, sizeof(beside), "%s.new", path);
-	if (n < 0 || (size_t)n >= sizeof(beside)) {
+	char beside[PACKET_PATH_BYTES];
+	if (strlen(path) > PACKET_PATH_MAX) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
+	if (!packet_path_is_free(path, PACKET_ANY_OWNER, beside)) {
+		errno = EEXIST;
+		return -1;
+	}
+	snprintf(beside, sizeof(beside), "%s.new", path);
 	int fd = new_socket(beside, &a);
 	if (fd < 0)
 		return -1;

@@ -26,7 +26,14 @@ int packet_listen(const char *path);
 int packet_connect(const char *path);
 int packet_accept(int listener);
 
-enum { PACKET_PATH_MAX = 107 - 4 }; /* of the path: a listener is made beside it first */
+/* Of the path: a listener is made beside it first, as PATH.new. */
+enum { PACKET_PATH_BYTES = 108, PACKET_PATH_MAX = PACKET_PATH_BYTES - 1 - 4 };
+
+#define PACKET_ANY_OWNER ((uid_t)-1)
+
+/* Whether there is nothing at these two paths but sockets of this user, which packet_listen will
+ * replace. False: what is in its way. */
+bool packet_path_is_free(const char *path, uid_t owner, char in_the_way[PACKET_PATH_BYTES]);
 
 /* Who is at the other end. False: errno. */
 bool packet_peer(int socket, pid_t *pid, uid_t *uid);

@@ -329,17 +329,6 @@ static void check_ports(struct check *c)
 	}
 }
 
-/* Below it there is no room for the connections themselves. */
-static const int64_t MEMORY_MIN_BYTES = 4 << 20;
-
-static void check_memory(struct check *c)
-{
-	int64_t bytes = c->config->limits.memory_bytes;
-	if (bytes && bytes < MEMORY_MIN_BYTES)
-		fault_at(c->faults, PLACE_KEY(NULL, "limits.memory"),
-			 "must be at least 4MiB (or 0: a half of what there is)");
-}
-
 void check_config(const struct config *config, struct str *faults)
 {
 	struct check c = {.config = config, .faults = faults};
@@ -353,7 +342,6 @@ void check_config(const struct config *config, struct str *faults)
 		check_reach(&c);
 	}
 	check_ports(&c);
-	check_memory(&c);
 	map_release(&c.services);
 	mem_free(c.named);
 }

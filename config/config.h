@@ -262,7 +262,8 @@ struct config *config_parse(const char *name, const char *text, size_t len, stru
 /* The stamp of its files as they are now: another one if any has changed, come or gone. */
 uint64_t config_stamp_now(const struct config *);
 
-/* A line for each thing that this machine lacks: a program, a directory. They may come later. */
+/* A line for each thing that this machine lacks, such as a program or a directory, which may come
+ * later, and for each that is open to others: a key's file, the admin address. */
 void config_warnings(const struct config *, struct str *lines);
 
 /* A line for each option that differs between the two and cannot be changed by a reload. */

@@ -156,6 +156,8 @@ void option_add_expected(struct str *s, const struct option *o)
 		[OPTION_EITHER] = "",
 		[OPTION_WORD] = "",
 	};
+	if (o->zero_too)
+		str_add_text(s, "0, or ");
 	str_add_text(s, nouns[o->type]);
 	if (o->type == OPTION_EITHER || o->type == OPTION_WORD) {
 		add_words(s, o->values);
@@ -268,7 +270,7 @@ static void read_number(struct reader *r, const struct option *o, const struct j
 	} else if (o->type == OPTION_SIZE || o->type == OPTION_INT) {
 		ok = ok && units_is_whole(n);
 	}
-	if (ok && n >= o->min && n <= o->max)
+	if (ok && ((n >= o->min && n <= o->max) || (n == 0 && o->zero_too)))
 		set_number(o, r->base, n);
 	else
 		wrong(r, o, value, at, remedy);

@@ -40,6 +40,7 @@ struct option {
 				 nothing (0, false, NULL). Of a list: its JSON */
 	const char *values;   /* of OPTION_EITHER and OPTION_WORD: "a|b"; of OPTION_LIST: a noun */
 	form_check *form;     /* of OPTION_TEXT */
+	bool zero_too;	      /* 0 is allowed besides, where `min` is more */
 	bool required;	      /* wherever the object around it is given */
 	bool fixed;	      /* a reload cannot change it */
 	const char *help;

@@ -97,7 +97,7 @@ static const struct option top_options[] = {
 		 "reset. The pod and its slot do not wait for it."},
 	{"limits.minSendRate", OPTION_SIZE, AT(limits.min_send_rate), 0, GIB, "240",
 	 .help = "And no less than so many bytes a second, averaged over sendTimeout. 0: any."},
-	{"limits.memory", OPTION_SIZE, AT(limits.memory_bytes), 0, TIB, "0",
+	{"limits.memory", OPTION_SIZE, AT(limits.memory_bytes), 4 * MIB, TIB, "0", .zero_too = true,
 	 .help = "Memory that clients may make the process hold: heads, bodies, what they send "
 		 "ahead, answers that they have not taken. From nine tenths on new requests are "
 		 "answered 503 (overloaded) and idle connections ended. 0: a half of the "
@@ -145,7 +145,8 @@ static const struct option top_options[] = {
 #define AT(member) offsetof(struct listener_config, member)
 static const struct option listener_options[] = {
 	{"address", OPTION_TEXT, AT(address), .form = form_address, .required = true, .fixed = true,
-	 .help = "HOST:PORT with a numeric host; no host: every IPv4 interface. Port 0: any "
+	 .help = "HOST:PORT with a numeric host (IPv6 in brackets: \"[::1]:8080\") or "
+		 "\"localhost\" (127.0.0.1); no host: every IPv4 interface. Port 0: any "
 		 "free one, printed at start."},
 	{"service", OPTION_TEXT, AT(service), .form = form_name,
 	 .help = "The one service behind it, whatever the host. Left out: by host."},
@@ -243,7 +244,8 @@ static const struct option service_options[] = {
 		 "pod's own limit (5 s under Gradio). 0s: never."},
 
 	{"pods.static", OPTION_LIST, 0, 1, 10000, .values = "addresses",
-	 .help = "Pods that run anyway, as HOST:PORT with a numeric host. One of the providers "
+	 .help = "Pods that run anyway, as HOST:PORT with a numeric host (IPv6 in brackets) or "
+		 "\"localhost\" (127.0.0.1). One of the providers "
 		 "of `pods` must be given."},
 	{"pods.process.command", OPTION_LIST, 0, 1, 1000, .values = "texts", .required = true,
 	 .help = "A program and its arguments: pods are local processes that slotgate starts "

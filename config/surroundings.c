@@ -1,5 +1,5 @@
-/* What a good configuration does not find on this machine. It may be elsewhere, or come later: these
- * are warnings, not faults. */
+/* What a good configuration does not find on this machine, or leaves open to others. It may be
+ * elsewhere, come later, or be meant so: these are warnings, not faults. */
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/map.h"
+#include "base/packet.h"
 #include "config/parts.h"
 
 static bool is_directory(const char *path)
@@ -83,6 +85,7 @@ static void look_for_upgrade(const char *path, struct str *lines)
 	const struct place *at = PLACE_KEY(NULL, "upgradeSocket");
 	struct str directory;
 	struct stat st;
+	char in_the_way[PACKET_PATH_BYTES];
 	const char *slash = strrchr(path, '/'); /* it is absolute */
 	str_init(&directory);
 	str_add(&directory, path, slash > path ? (size_t)(slash - path) : 1);
@@ -94,10 +97,11 @@ static void look_for_upgrade(const char *path, struct str *lines)
 		fault_at_text(lines, at, path,
 			      "others can write to its directory: slotgate will not start; give "
 			      "it one of its own (owner: slotgate's user, mode 0700)");
-	else if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
-		fault_at_text(lines, at, path,
-			      "is there and no socket: slotgate will not start; name a path that "
-			      "is free");
+	else if (!packet_path_is_free(path, PACKET_ANY_OWNER, in_the_way))
+		fault_at_text(
+			lines, at, in_the_way,
+			"is there and no socket: slotgate will not start; remove it, or name a "
+			"path that is free");
 	str_release(&directory);
 }
 
@@ -116,6 +120,69 @@ static void look_for_identity(const struct config *c, struct str *lines)
 			      "there is no such group here: slotgate will not start as root");
 }
 
+/* --- what is open to others ---------------------------------------------------------------- */
+
+struct secrets {
+	struct str *lines;
+	struct map seen; /* one file is told once */
+};
+
+static void look_at_secret(struct secrets *s, const struct place *at, const char *path)
+{
+	struct stat st;
+	if (!path || map_get(&s->seen, path) || stat(path, &st) != 0)
+		return;
+	map_put(&s->seen, path, s);
+	if (st.st_mode & S_IWOTH)
+		fault_at_text(
+			s->lines, at, path,
+			"everybody on this machine can write to it: chmod o= takes that away");
+	else if (st.st_mode & S_IROTH)
+		fault_at_text(s->lines, at, path,
+			      "everybody on this machine can read it: chmod o= takes that away");
+}
+
+static void look_at_pairs(struct secrets *s, const struct place *at,
+			  const struct server_tls_config *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		look_at_secret(s,
+			       PLACE_KEY(PLACE_ITEM(PLACE_KEY(at, "tls.certificates"), i), "key"),
+			       t->pairs[i].key);
+}
+
+static void look_at_secrets(const struct config *c, struct str *lines)
+{
+	struct secrets s = {.lines = lines};
+	map_init(&s.seen);
+	look_at_secret(&s, PLACE_KEY(NULL, "admin.bearerTokenFile"), c->admin_token_file);
+	look_at_pairs(&s, PLACE_KEY(NULL, "admin"), &c->admin.tls);
+	for (size_t i = 0; i < c->listener_count; i++)
+		look_at_pairs(&s, PLACE_ITEM(PLACE_KEY(NULL, "listeners"), i),
+			      &c->listeners[i].tls);
+	for (size_t i = 0; i < c->service_count; i++) {
+		const struct service_config *service = &c->services[i];
+		const struct place *at = PLACE_ITEM(PLACE_KEY(NULL, "services"), i);
+		look_at_secret(&s, PLACE_KEY(at, "apiKeys.file"), service->api_keys.file);
+		look_at_secret(&s, PLACE_KEY(at, "podTls.key"), service->pod_tls.options.pair.key);
+		look_at_secret(&s, PLACE_KEY(at, "pods.kubernetes.kubeconfig"),
+			       service->kubernetes.kubeconfig);
+	}
+	map_release(&s.seen);
+}
+
+static void look_at_admin(const struct config *c, struct str *lines)
+{
+	const struct server_tls_config *t = &c->admin.tls;
+	bool asks_certificate = t->context && strcmp(t->client_certificates, "required") == 0;
+	if (net_is_loopback(&c->admin.parsed) || c->admin_token_file || asks_certificate)
+		return;
+	fault_at_text(lines, PLACE_KEY(NULL, "admin.address"), c->admin.address,
+		      "whoever reaches it sees everything and may release pods: give it an "
+		      "admin.bearerTokenFile, have admin.tls ask for client certificates, or let "
+		      "only a network that you trust reach it");
+}
+
 void config_warnings(const struct config *c, struct str *lines)
 {
 	if (!is_directory(c->spool_directory) || access(c->spool_directory, W_OK) != 0)
@@ -124,6 +191,8 @@ void config_warnings(const struct config *c, struct str *lines)
 			      "refused");
 	look_for_log(c->access_log, lines);
 	look_for_identity(c, lines);
+	look_at_secrets(c, lines);
+	look_at_admin(c, lines);
 	if (c->upgrade_socket)
 		look_for_upgrade(c->upgrade_socket, lines);
 	for (size_t i = 0; i < c->service_count; i++)

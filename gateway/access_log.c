@@ -37,6 +37,7 @@ static const char *outcome_name(const struct request *r)
 	case OUTCOME_POD_FAILED:
 		return "pod_failed";
 	case OUTCOME_CLIENT_LEFT:
+	case OUTCOMES:
 		break;
 	}
 	static const char *const left[] = {"client_left_uploading", "client_left_queued",
@@ -59,6 +60,8 @@ void access_log_write(const struct request *r, int64_t now_us)
 	str_printf(&s, "{\"time\":\"%s\"", text);
 	add_text(&s, "id", r->id);
 	add_text(&s, "client", client);
+	add_text(&s, "tls", r->exchange->tls ? r->exchange->tls : "");
+	add_text(&s, "cipher", r->exchange->cipher ? r->exchange->cipher : "");
 	add_text(&s, "service", r->backend ? r->backend->name : "");
 	add_text(&s, "tenant", r->tenant ? r->tenant : "");
 	add_text(&s, "route", r->route);

@@ -123,6 +123,20 @@ bool connection_has_left(struct connection *c)
 	return peer == NET_BROKEN || (c->peer_closed && !c->listener->half_close);
 }
 
+void connection_introduce(struct connection *c, struct exchange *x)
+{
+	x->gateway = c->gateway;
+	x->service = c->listener->service;
+	x->peer = &c->peer;
+	x->relay = c->relay;
+	x->tls = tls_version(c->stream.tls);
+	x->cipher = tls_cipher(c->stream.tls);
+	if (c->relay && *c->relay->tls) {
+		x->tls = c->relay->tls;
+		x->cipher = c->relay->cipher;
+	}
+}
+
 /* --- which protocol -------------------------------------------------------------------------- */
 
 static void open_as(struct connection *c, const struct protocol *protocol)

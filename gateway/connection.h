@@ -77,6 +77,9 @@ void connections_abort(struct gateway *);
 
 /* --- for protocols --- */
 
+/* Says in an exchange whose it is. */
+void connection_introduce(struct connection *, struct exchange *);
+
 /* Reads until the protocol wants no more, the socket is empty, or others want their turn. */
 void connection_read(struct connection *);
 

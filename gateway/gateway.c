@@ -108,16 +108,23 @@ static void divide_descriptors(struct gateway *gw)
 	gw->client_descriptors = all - kept > DESCRIPTORS_EACH ? all - kept : DESCRIPTORS_EACH;
 }
 
-static void apply_limits(struct gateway *gw)
+static void warn_of_descriptors(struct gateway *gw)
 {
 	int64_t wanted = gw->config->limits.max_connections;
 	int64_t possible = gateway_max_connections(gw);
-	if (possible < wanted)
+	bool is_known = gw->told_connections == wanted; /* the descriptors are what they were */
+	gw->told_connections = wanted;
+	if (possible < wanted && !is_known)
 		log_warn("limits.maxConnections: at most %lld of %lld clients are let in, as the "
 			 "process may have %lld descriptors, and each takes %d: raise its limit of "
 			 "open files (LimitNOFILE, ulimit -n) or lower maxConnections",
 			 (long long)possible, (long long)wanted, (long long)gw->descriptors,
 			 DESCRIPTORS_EACH);
+}
+
+static void apply_limits(struct gateway *gw)
+{
+	warn_of_descriptors(gw);
 	gw->spool.memory_limit_bytes = gw->config->limits.spool_memory_bytes;
 	gw->spool.disk_limit_bytes = gw->config->limits.spool_disk_bytes;
 	shed_configure(gw);
@@ -240,12 +247,18 @@ static void shut_down(struct gateway *gw)
 	on_backend_gone(gw);
 }
 
+/* Nobody but a process that has handed over can hear a pod's late answer to its job. */
+static bool waits_for_overdue(const struct gateway *gw)
+{
+	return upgrade_is_over(gw) && !gw->lets_go && !list_is_empty(&gw->overdue);
+}
+
 static void on_drain_task(void *owner)
 {
 	struct gateway *gw = owner;
 	/* Also the jobs that work for nobody: only then are their slots known to be free. */
 	if (gw->connection_count == 0 && list_is_empty(&gw->job_list) &&
-	    list_is_empty(&gw->predecessors))
+	    list_is_empty(&gw->predecessors) && !waits_for_overdue(gw))
 		shut_down(gw);
 }
 
@@ -297,8 +310,8 @@ static void drain(void *owner)
 	struct gateway *gw = owner;
 	bool again = gw->told_to_stop;
 	gw->told_to_stop = true;
-	if (gw->draining && !again) { /* since an upgrade; those who only keep a connection go */
-		connections_drain(gw);
+	if (gw->draining && !again) { /* since an upgrade */
+		gateway_let_go(gw);
 		return;
 	}
 	if (again) {
@@ -311,8 +324,15 @@ static void drain(void *owner)
 	notify_stopping();
 	close_listeners(gw, false);
 	begin_draining(gw);
-	connections_drain(gw);
+	gateway_let_go(gw);
 	upgrade_drain_predecessors(gw);
+}
+
+void gateway_let_go(struct gateway *gw)
+{
+	gw->lets_go = true;
+	connections_drain(gw);
+	gateway_drain_on(gw);
 }
 
 void gateway_step_down(struct gateway *gw)

@@ -54,15 +54,15 @@ struct gateway {
 	uint64_t last_backend;
 	struct table jobs;
 	struct list job_list; /* jobs that have not ended, */
-	struct list
-		overdue; /* and those of them that took too long: a drain does not wait for these */
+	struct list overdue;  /* and those of them that took too long: see lets_go */
 	struct list requests; /* all that have not finished */
 	struct list connections;
 	int64_t connection_count;
 	struct map clients;  /* how many of them each address has: see clients.h */
 	int64_t descriptors; /* that the process may have; the last ones are not for clients: */
 	int64_t client_descriptors;
-	bool accept_paused; /* no descriptors are left */
+	int64_t told_connections; /* the limits.maxConnections that was looked at last */
+	bool accept_paused;	  /* no descriptors are left */
 
 	const char *program;	  /* what this process was started as */
 	struct upgrade *upgrade;  /* by a process that comes after this one; NULL: none may */
@@ -72,7 +72,8 @@ struct gateway {
 		*relay_listener; /* of the connections that come from those; NULL: none yet */
 
 	bool draining, drain_is_over;
-	bool told_to_stop; /* by a signal: clients who have not been told of an end are let go too */
+	bool told_to_stop; /* by a signal */
+	bool lets_go;	   /* also clients who only keep a connection, and overdue jobs */
 	bool tunnels_are_over;
 	struct timer drain_timer, tunnel_timer;
 	struct task drain_task;
@@ -97,6 +98,9 @@ int gateway_run(const struct gateway_start *);
 
 /* Another process serves from now on: this one finishes what it has. */
 void gateway_step_down(struct gateway *);
+
+/* And is not to wait for those who have nothing under way, nor for pods that are overdue. */
+void gateway_let_go(struct gateway *);
 
 /* A connection or a job has ended while draining. */
 void gateway_drain_on(struct gateway *);

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/http1_state.h"
@@ -39,74 +38,13 @@ static bool wants_bytes(const void *speaker)
 	}
 }
 
-/* Of a body what has come, of an answer that has ended what the client has taken: a number that only
- * grows. What is still in the kernel has not been taken. */
-static int64_t moved_bytes(const struct http1 *h)
-{
-	int64_t in_spool = h->out ? spool_length(h->out) : 0;
-	if (h->state == HTTP1_BODY)
-		return h->exchange.bytes_in;
-	return -(in_spool + net_unsent_bytes(h->connection->stream.io.fd));
-}
-
-/* The floor under the state that begins. */
-static void begin_floor(struct http1 *h)
-{
-	const struct limits_config *limits = &gateway_of(h)->config->limits;
-	int64_t now_us = loop_now_us(gateway_of(h)->loop);
-	if (h->state == HTTP1_BODY) {
-		h->body_deadline_us = now_us + h->body_limits.timeout_us;
-		rate_floor_begin(&h->floor, h->body_limits.least_bytes, h->body_limits.window_us,
-				 moved_bytes(h), now_us);
-	} else {
-		rate_floor_begin_sending(&h->floor, limits, moved_bytes(h), now_us);
-	}
-}
-
-static int64_t until_next_look_us(const struct http1 *h)
-{
-	int64_t at_us = rate_floor_due_us(&h->floor);
-	if (h->state == HTTP1_BODY && h->body_deadline_us < at_us)
-		at_us = h->body_deadline_us;
-	return at_us - loop_now_us(gateway_of(h)->loop);
-}
-
-static int64_t time_allowed_us(const struct http1 *h)
-{
-	const struct limits_config *limits = &gateway_of(h)->config->limits;
-	switch (h->state) {
-	case HTTP1_IDLE:
-		/* A first request has as long as a head may take; 0 means no second one. */
-		return h->served && limits->keep_alive_us ? limits->keep_alive_us
-							  : limits->header_timeout_us;
-	case HTTP1_HEAD:
-		return limits->header_timeout_us;
-	case HTTP1_BODY:
-	case HTTP1_FLUSHING:
-		return until_next_look_us(h);
-	default:
-		return 0; /* its handler's concern */
-	}
-}
-
 static void move(struct http1 *h, enum http1_state to)
 {
 	static const char *const names[] = {"idle",   "head",	  "held",  "body",
 					    "tunnel", "flushing", "closed"};
 	log_debug("http1 %d: %s -> %s", h->connection->stream.io.fd, names[h->state], names[to]);
 	h->state = to;
-	if (to == HTTP1_BODY || to == HTTP1_FLUSHING)
-		begin_floor(h);
-	connection_time_out_in(h->connection, time_allowed_us(h));
-}
-
-/* If not, looks again later. */
-static bool is_too_slow(struct http1 *h)
-{
-	if (!rate_floor_is_met(&h->floor, moved_bytes(h), loop_now_us(gateway_of(h)->loop)))
-		return true;
-	connection_time_out_in(h->connection, until_next_look_us(h));
-	return false;
+	http1_begin_time(h);
 }
 
 /* After whatever may have made it hold more, or less. */
@@ -131,8 +69,7 @@ static void *open_speaker(struct connection *c)
 		return NULL;
 	h->connection = c;
 	h->exchange.ops = &http1_exchange_ops;
-	h->exchange.peer = &c->peer;
-	h->exchange.gateway = c->gateway;
+	connection_introduce(c, &h->exchange);
 	account(h);
 	return h;
 }
@@ -317,9 +254,7 @@ static void begin_exchange(struct http1 *h)
 	struct exchange *x = &h->exchange;
 	x->handler = h->connection->listener->handler;
 	x->owner = NULL;
-	x->service = h->connection->listener->service;
-	x->is_secure = h->connection->stream.tls != NULL;
-	x->relay = h->connection->relay;
+	connection_introduce(h->connection, x);
 	x->version = head->minor ? "1.1" : "1.0";
 	h->minor = head->minor;
 	x->bytes_in = x->bytes_out = 0;
@@ -536,12 +471,12 @@ static void timed_out(void *speaker)
 		if (loop_now_us(gateway_of(h)->loop) >= h->body_deadline_us)
 			reject(h, 408, "body_timeout",
 			       "the request's body took too long to arrive");
-		else if (is_too_slow(h))
+		else if (http1_is_too_slow(h))
 			reject(h, 408, "body_too_slow",
 			       "the request's body came more slowly than body.minRate");
 		break;
 	case HTTP1_FLUSHING:
-		if (is_too_slow(h))
+		if (http1_is_too_slow(h))
 			lose(h, END_TOO_SLOW);
 		break;
 	default:
@@ -558,7 +493,7 @@ static void finish_exchange(struct http1 *h)
 		h->exchange.handler->delivered(&h->exchange);
 	}
 	bool goes_on = !h->must_close && h->body_has_ended && h->framing != FRAMED_AS_TUNNEL &&
-		       !gateway_of(h)->told_to_stop;
+		       !gateway_of(h)->lets_go;
 	h->progress = ANSWER_NONE;
 	str_release(&h->head_out);
 	if (!goes_on) {

@@ -1,5 +1,6 @@
 /*
- * Inside HTTP/1: what http1.c (reading, states) and http1_out.c (writing) share.
+ * Inside HTTP/1: what http1.c (reading, states), http1_time.c (how long) and http1_out.c (writing)
+ * share.
  */
 #ifndef SLOTGATE_GATEWAY_HTTP1_STATE_H
 #define SLOTGATE_GATEWAY_HTTP1_STATE_H
@@ -59,6 +60,11 @@ void http1_flush_head(struct http1 *);
 void http1_flush(struct http1 *); /* the client can take more */
 bool http1_has_output(const struct http1 *);
 void http1_break(struct http1 *, enum exchange_end);
+
+/* http1_time.c: the time that a state has, from when it begins; and whether a body, or what a client
+ * takes of an answer, is below its floor: if not, it is looked at again later. */
+void http1_begin_time(struct http1 *);
+bool http1_is_too_slow(struct http1 *);
 
 /* http1.c: what the exchange's operations need of the reading side. */
 void http1_read_body(struct http1 *, struct body_limits);

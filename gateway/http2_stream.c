@@ -154,7 +154,6 @@ static void begin_exchange(struct http2_stream *s, const struct http_head *head)
 {
 	const struct listener *l = s->speaker->connection->listener;
 	s->exchange.handler = l->handler;
-	s->exchange.service = l->service;
 	s->expects_continue = head->expects_continue && head->has_body;
 	s->exchange.handler->begin(&s->exchange, head);
 	if (handler_listens(s) && s->wants_body && s->body_has_ended)
@@ -210,9 +209,7 @@ static void *on_head(void *owner, int32_t id, const struct h2_head *head)
 	s->body_limits.spool = default_spool;
 	budget_hold(&gw->memory, &s->held_bytes, (int64_t)sizeof(*s) + STREAM_BYTES);
 	s->exchange.ops = &http2_exchange_ops;
-	s->exchange.gateway = gw;
-	s->exchange.peer = &h->connection->peer;
-	s->exchange.is_secure = h->connection->stream.tls != NULL;
+	connection_introduce(h->connection, &s->exchange);
 	s->exchange.version = "2";
 	s->exchange.begun_us = loop_now_us(gw->loop);
 	switch (head->fault) {

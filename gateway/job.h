@@ -62,6 +62,7 @@ struct job {
 	bool has_sent;	  /* all of it has */
 	bool must_be_new; /* a kept connection failed it: the next is a new one */
 	bool answer_keeps_alive, answer_has_begun;
+	bool holds_head; /* of the answer; within a turn, until something follows or nothing does */
 	bool has_timed_out;
 	bool client_has_ended; /* a tunnel's client has closed its side */
 	bool client_is_held;   /* a tunnel's client runs ahead of the pod */

@@ -43,8 +43,16 @@ static void on_answer_head(struct job *j, const struct http_head *head)
 	if (j->has_timed_out)
 		return;
 	job_move(j, head->status == 101 ? JOB_TUNNEL : JOB_ANSWERING);
-	if (j->request)
-		request_answer_head(j->request, head);
+	j->holds_head = true;
+}
+
+/* Before what follows it: until then, a fault in that can still be told as such. */
+static void hand_on_head(struct job *j)
+{
+	bool holds = j->holds_head;
+	j->holds_head = false;
+	if (holds && j->request)
+		request_answer_head(j->request, http_parser_head(j->parser));
 }
 
 void job_pass_on(struct gateway *gw, struct request *r)
@@ -55,6 +63,15 @@ void job_pass_on(struct gateway *gw, struct request *r)
 	b->count = 0;
 }
 
+static void pass_on(struct job *j)
+{
+	struct gateway *gw = job_gateway(j);
+	if (!gw->brought.count)
+		return;
+	hand_on_head(j);
+	job_pass_on(gw, j->request);
+}
+
 /* Held back until all of the read is understood: if the answer ends with it, the pod has its next
  * job before this client has these bytes (job_answered). */
 static void on_answer_body(void *owner, const char *bytes, size_t len)
@@ -62,7 +79,7 @@ static void on_answer_body(void *owner, const char *bytes, size_t len)
 	struct job *j = owner;
 	struct brought *b = &job_gateway(j)->brought;
 	if (b->count == BROUGHT_PIECES)
-		job_pass_on(job_gateway(j), j->request);
+		pass_on(j);
 	b->pieces[b->count++] = (struct slice){bytes, len};
 }
 
@@ -92,6 +109,7 @@ static bool on_end(struct job *j, const char *bytes, size_t len)
 		begin_answer(j);
 		return true;
 	}
+	hand_on_head(j);
 	if (j->state == JOB_TUNNEL) {
 		job_tunnel_open(j, bytes, len);
 		return false;
@@ -124,7 +142,7 @@ static void understand(struct job *j, const char *bytes, size_t len)
 			return;
 		}
 	}
-	job_pass_on(job_gateway(j), j->request);
+	pass_on(j);
 	if (j->state == JOB_ANSWERING && !j->has_timed_out && !j->is_relayed)
 		job_set_timeout(j, j->backend->config->timeouts.stream_idle_us);
 }
@@ -142,6 +160,7 @@ static void on_eof(struct job *j)
 		return;
 	}
 	if (http_parser_has_begun(j->parser) && http_parser_finish(j->parser) == HTTP_END) {
+		hand_on_head(j);
 		j->answer_keeps_alive = false;
 		job_answered(j);
 		return;
@@ -182,12 +201,14 @@ void job_read_more(struct job *j)
 			on_eof(j);
 			return;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			hand_on_head(j);
 			return;
 		} else {
 			on_read_error(j, errno);
 			return;
 		}
 	}
+	hand_on_head(j);
 	loop_defer_to_next_turn(gw->loop, &j->task);
 }
 

@@ -103,17 +103,30 @@ static int help(const char *topic)
 	return 0;
 }
 
-/* "-c FILE", and nothing else. */
-static const char *config_argument(int argc, char **argv)
+/* What stands behind `serve` and `check`. False: it has been told what is wrong with it. */
+static bool read_arguments(struct gateway_start *how, bool serves, int argc, char **argv)
 {
-	return argc == 4 && strcmp(argv[2], "-c") == 0 ? argv[3] : NULL;
-}
-
-static int serve(const char *path, const char *program, bool take_over)
-{
-	struct gateway_start how = {
-		.config_path = path, .program = program, .take_over = take_over};
-	return gateway_run(&how);
+	*how = (struct gateway_start){.program = argv[0]};
+	for (int i = 2; i < argc; i++) {
+		bool names_file = strcmp(argv[i], "-c") == 0;
+		if (names_file && (i + 1 == argc || how->config_path)) {
+			fail(how->config_path ? "-c is given twice" : "-c needs a FILE", "");
+			return false;
+		}
+		if (names_file) {
+			how->config_path = argv[++i];
+		} else if (serves && strcmp(argv[i], "--take-over") == 0) {
+			how->take_over = true;
+		} else {
+			fail(serves ? "serve takes -c FILE and --take-over, not "
+				    : "check takes -c FILE, not ",
+			     argv[i]);
+			return false;
+		}
+	}
+	if (!how->config_path)
+		fail("the configuration is missing: give -c FILE", "");
+	return how->config_path != NULL;
 }
 
 int main(int argc, char **argv)
@@ -135,9 +148,8 @@ int main(int argc, char **argv)
 	bool serves = strcmp(verb, "serve") == 0;
 	if (!serves && strcmp(verb, "check") != 0)
 		return fail(*verb ? "there is no command " : "a command is missing", verb);
-	bool take_over = serves && argc == 5 && strcmp(argv[4], "--take-over") == 0;
-	const char *path = config_argument(argc - take_over, argv);
-	if (!path)
-		return fail("the configuration is missing: give -c FILE", "");
-	return serves ? serve(path, argv[0], take_over) : check(path);
+	struct gateway_start how;
+	if (!read_arguments(&how, serves, argc, argv))
+		return USAGE_ERROR;
+	return serves ? gateway_run(&how) : check(how.config_path);
 }

@@ -11,12 +11,13 @@
 #include "gateway/exchange.h"
 #include "gateway/job.h"
 
-enum { RELAY_NAME_BYTES = 64 };
+enum { RELAY_NAME_BYTES = 64, RELAY_TLS_BYTES = 16 };
 
 struct relay {
-	char service[RELAY_NAME_BYTES]; /* that it was routed to */
-	char tenant[RELAY_NAME_BYTES];	/* that let it in; "": nobody */
-	struct net_address peer;	/* its client */
+	char service[RELAY_NAME_BYTES];			     /* that it was routed to */
+	char tenant[RELAY_NAME_BYTES];			     /* that let it in; "": nobody */
+	struct net_address peer;			     /* its client */
+	char tls[RELAY_TLS_BYTES], cipher[RELAY_NAME_BYTES]; /* that it speaks; "": clear text */
 	int64_t begun_us;
 	uint64_t job; /* that keeps its place in the queue; 0: it waited in none yet */
 };

@@ -9,9 +9,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/access_log.h"
+#include "gateway/ending.h"
 #include "gateway/forwarding.h"
 #include "gateway/gateway.h"
-#include "gateway/history.h"
 #include "gateway/rate_floor.h"
 #include "gateway/refuse.h"
 #include "gateway/relay.h"
@@ -29,45 +29,6 @@ static int64_t now_of(const struct request *r)
 
 /* --- the only exit --------------------------------------------------------------------------- */
 
-static void refuse_in_books(const struct request *r)
-{
-	const char *reason = r->reason ? r->reason : "none";
-	stats_refused(&r->backend->stats, reason);
-	history_trouble(r->backend->history, "refused", reason, "");
-}
-
-static void count_ended(const struct request *r, int64_t now_us)
-{
-	struct service_stats *stats = &r->backend->stats;
-	bool whole = r->outcome == OUTCOME_OK || r->outcome == OUTCOME_REFUSED ||
-		     (r->outcome != OUTCOME_CLIENT_LEFT && r->outcome != OUTCOME_TOO_SLOW &&
-		      r->status >= 400);
-	int class = whole ? r->status / 100 : 0;
-	class = class >= 1 && class <= 5 ? class : 0;
-	metrics_count(stats->classes[class]);
-	if (r->tenant)
-		tenants_count(r->backend, r->tenant, class);
-	if (r->outcome == OUTCOME_CLIENT_LEFT)
-		metrics_count(stats->aborts[r->phase]);
-	if (r->takes_slot && r->outcome == OUTCOME_CLIENT_LEFT && r->phase == PHASE_QUEUED)
-		metrics_count(stats->client_left_queue);
-	if (r->outcome == OUTCOME_TOO_SLOW)
-		metrics_count(stats->spool_overflows);
-	if (r->outcome == OUTCOME_REFUSED || r->outcome == OUTCOME_TIMEOUT ||
-	    r->outcome == OUTCOME_POD_FAILED)
-		refuse_in_books(r);
-	metrics_observe(stats->duration, now_us - r->begun_us);
-	if (r->first_byte_us)
-		metrics_observe(stats->first_byte, r->first_byte_us - r->begun_us);
-	if (r->queued_us && r->takes_slot)
-		metrics_observe(stats->queue_wait,
-				(r->granted_us ? r->granted_us : now_us) - r->queued_us);
-	if (r->found_cold && r->granted_us)
-		metrics_observe(stats->cold_start_wait, r->granted_us - r->queued_us);
-	metrics_add(stats->bytes_in, (uint64_t)r->exchange->bytes_in);
-	metrics_add(stats->bytes_out, (uint64_t)r->exchange->bytes_out);
-}
-
 static void request_finish(struct request *r, enum outcome outcome)
 {
 	int64_t now_us = now_of(r);
@@ -75,8 +36,11 @@ static void request_finish(struct request *r, enum outcome outcome)
 		r->outcome = outcome;
 	if (r->job)
 		job_leave(r->job);
-	if (r->backend && !r->is_relayed)
-		count_ended(r, now_us);
+	if (r->backend && !r->is_relayed) {
+		struct ending ending;
+		ending_describe(&ending, r, now_us);
+		ending_book(r->backend, &ending);
+	}
 	if (!r->is_relayed)
 		access_log_write(r, now_us);
 	if (r->backend)
@@ -390,7 +354,7 @@ void request_failed(struct request *r, enum outcome outcome, int status, const c
 	refuse_with(r, status, reason, detail, status == 503 ? US_PER_S : 0);
 }
 
-enum { OWN_HEADERS = 4 };
+enum { OWN_HEADERS = 4, STATUS_MAX = 599 };
 
 /* --- answer ---------------------------------------------------------------------------------- */
 
@@ -434,6 +398,17 @@ void request_answer_interim(struct request *r, const struct http_head *head)
 	exchange_inform(r->exchange, &a);
 }
 
+/* One that HTTP does not have is to be taken for a 5xx (RFC 9110, 15), so that is what it becomes: who
+ * knows how a client takes it. The answer itself is as whole as any. */
+static int status_of(const struct request *r, const struct http_head *head)
+{
+	if (head->status <= STATUS_MAX)
+		return head->status;
+	log_info("%s: pod %s answers with the status %d, which HTTP does not have: 502",
+		 r->backend->name, r->pod ? r->pod : "", head->status);
+	return 502;
+}
+
 void request_answer_head(struct request *r, const struct http_head *head)
 {
 	struct http_header headers[FORWARD_HEADERS_MAX + OWN_HEADERS];
@@ -442,12 +417,12 @@ void request_answer_head(struct request *r, const struct http_head *head)
 	str_init(&own);
 	size_t n = forward_answer_headers(head, headers, FORWARD_HEADERS_MAX, is_upgrade);
 	n = add_own_headers(r, head, headers, n, &own);
-	r->status = head->status;
+	r->status = status_of(r, head);
 	r->first_byte_us = now_of(r);
 	r->phase = PHASE_STREAMING;
 	r->has_responded = true;
 	struct answer a = {
-		.status = head->status,
+		.status = r->status,
 		.headers = headers,
 		.count = n,
 		.content_length = head->status == 204 ? -1 : head->content_length,

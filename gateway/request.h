@@ -25,6 +25,7 @@ enum outcome {
 	OUTCOME_BAD_BODY,
 	OUTCOME_TIMEOUT,    /* the pod took too long */
 	OUTCOME_POD_FAILED, /* the pod's answer broke, or was none */
+	OUTCOMES
 };
 
 struct request {

@@ -13,7 +13,8 @@
  *   taken                                  -->
  *                                          <--  yours: from here on the new one decides
  *                                          <--  told (what became of a grant), request (with its
- *                                               stream), as long as the old one has clients
+ *                                               stream), ended (a request, for the metrics), as long
+ *                                               as the old one has clients
  *
  * Until `yours` the old process can take all of it back: a new one that ends, is too slow, speaks
  * another protocol or says `no` changes nothing. An old process that ends with grants that it has not
@@ -29,6 +30,7 @@
 #include "gateway/gateway.h"
 #include "gateway/grant.h"
 
+struct ending;
 struct job;
 
 /* --- the old process: upgrade_give.c --- */
@@ -51,6 +53,9 @@ bool upgrade_is_over(const struct gateway *);
 
 /* Passes on what became of a grant, if that is so. */
 void upgrade_tell(struct backend *, uint64_t grant, enum grant_event, const char *kind);
+
+/* Has a request's end counted by that process. False: there is none. */
+bool upgrade_tell_ending(struct backend *, const struct ending *);
 
 /* A stream to the process that does this job. -1: there is none; logged. */
 int upgrade_relay(struct gateway *, struct job *);

@@ -162,17 +162,25 @@ static bool say_supervisor(struct upgrade *u, const struct supervisor_state *s)
 	return say(u, s->fd);
 }
 
+static void say_text_if(struct upgrade *u, const char *key, const char *text)
+{
+	if (text)
+		say_text(&u->packet, key, text);
+}
+
 static void say_facts(struct upgrade *u, const struct job *j)
 {
+	const struct request *r = j->request;
 	char peer[NET_TEXT_BYTES] = "127.0.0.1:0";
-	if (j->request)
-		net_format(j->request->exchange->peer, peer);
+	if (r)
+		net_format(r->exchange->peer, peer);
 	say_begin(&u->packet, "request");
 	say_text(&u->packet, "service", j->backend->name);
 	say_text(&u->packet, "peer", peer);
-	say_text(&u->packet, "tenant", j->request && j->request->tenant ? j->request->tenant : "");
-	say_int(&u->packet, "begunUs",
-		j->request ? j->request->begun_us : loop_now_us(u->gateway->loop));
+	say_text_if(u, "tenant", r ? r->tenant : NULL);
+	say_text_if(u, "tls", r ? r->exchange->tls : NULL);
+	say_text_if(u, "cipher", r ? r->exchange->cipher : NULL);
+	say_int(&u->packet, "begunUs", r ? r->begun_us : loop_now_us(u->gateway->loop));
 }
 
 /* A stream for a request that waits, so that it can keep its place. */
@@ -287,7 +295,7 @@ static void take(struct upgrade *u, const struct message *m)
 	else if (u->stage == FROZEN && message_is(m, "taken"))
 		hand_over(u);
 	else if (u->stage == OVER && message_is(m, "drain"))
-		connections_drain(u->gateway);
+		gateway_let_go(u->gateway);
 	else if (message_is(m, "no"))
 		give_up(u, message_text(m, "why"));
 	else
@@ -361,6 +369,17 @@ void upgrade_tell(struct backend *b, uint64_t grant, enum grant_event e, const c
 		give_up(u, "what became of a job could not be told");
 }
 
+bool upgrade_tell_ending(struct backend *b, const struct ending *e)
+{
+	struct upgrade *u = b->gateway->upgrade;
+	if (!upgrade_is_over(b->gateway) || !channel_is_open(&u->channel))
+		return false;
+	record_ending(&u->packet, b->name, e);
+	if (!say(u, -1))
+		give_up(u, "how a request ended could not be told");
+	return true;
+}
+
 int upgrade_relay(struct gateway *gw, struct job *j)
 {
 	struct upgrade *u = gw->upgrade;
@@ -387,6 +406,8 @@ bool upgrade_pass_on(struct gateway *gw, struct message *m)
 	say_text(&u->packet, "service", message_text(m, "service"));
 	say_text(&u->packet, "peer", message_text(m, "peer"));
 	say_text(&u->packet, "tenant", message_text(m, "tenant"));
+	say_text(&u->packet, "tls", message_text(m, "tls"));
+	say_text(&u->packet, "cipher", message_text(m, "cipher"));
 	say_int(&u->packet, "begunUs", message_int(m, "begunUs", 0));
 	say(u, fd);
 	if (fd >= 0)
@@ -463,12 +484,13 @@ static bool is_safe(const char *path)
 			  directory);
 		return false;
 	}
-	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
-		log_error("upgradeSocket: %s is there and no socket: name a path that is free",
-			  path);
-		return false;
-	}
-	return true;
+	char in_the_way[PACKET_PATH_BYTES];
+	if (packet_path_is_free(path, geteuid(), in_the_way))
+		return true;
+	log_error("upgradeSocket: %s is there and no socket of slotgate's user: remove it, or name "
+		  "a path that is free",
+		  in_the_way);
+	return false;
 }
 
 bool upgrade_listen(struct gateway *gw)

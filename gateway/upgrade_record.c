@@ -77,6 +77,15 @@ static void record_process(void *arg, const struct provider_pod *p)
 	tell(r, p->output);
 }
 
+static void say_autoscaler(struct str *packet, const struct autoscaler_record *a)
+{
+	say_int(packet, "desired", a->desired);
+	say_int(packet, "concurrencyMilli", (int64_t)(a->concurrency * 1000));
+	say_int(packet, "panicUs", a->panic_us);
+	say_int(packet, "panicPods", a->panic_pods);
+	say_int(packet, "zeroUs", a->zero_us);
+}
+
 bool record_backend(struct channel *c, struct str *packet, struct backend *b)
 {
 	struct recording r = {.channel = c, .packet = packet, .backend = b};
@@ -91,12 +100,29 @@ bool record_backend(struct channel *c, struct str *packet, struct backend *b)
 	say_int(packet, "serviceTimeUs", s.service_time_us);
 	say_int(packet, "coldStartUs", s.cold_start_us);
 	say_int(packet, "warmUs", s.warm_us);
-	say_int(packet, "desired", s.desired);
-	say_int(packet, "concurrencyMilli", (int64_t)(s.concurrency * 1000));
+	say_autoscaler(packet, &s.autoscaler);
 	tell(&r, -1);
 	service_each_pod(backend_service(b), record_pod, &r);
 	provider_each(activator_provider(b->activator), record_process, &r);
 	return !r.failed;
+}
+
+void record_ending(struct str *packet, const char *service, const struct ending *e)
+{
+	say_begin(packet, "ended");
+	say_text(packet, "service", service);
+	say_text(packet, "tenant", e->tenant ? e->tenant : "");
+	say_text(packet, "reason", e->reason ? e->reason : "");
+	say_int(packet, "outcome", e->outcome);
+	say_int(packet, "status", e->status);
+	say_int(packet, "phase", e->phase);
+	say_bool(packet, "takesSlot", e->takes_slot);
+	say_int(packet, "durationUs", e->duration_us);
+	say_int(packet, "firstByteUs", e->first_byte_us);
+	say_int(packet, "queueWaitUs", e->queue_wait_us);
+	say_int(packet, "coldStartWaitUs", e->cold_start_wait_us);
+	say_int(packet, "bytesIn", e->bytes_in);
+	say_int(packet, "bytesOut", e->bytes_out);
 }
 
 /* --- the new process ------------------------------------------------------------------------- */
@@ -118,6 +144,18 @@ static struct backend *retired(struct gateway *gw, const char *name, enum provid
 	return b;
 }
 
+/* A process from before panics were handed over says nothing of them. */
+static struct autoscaler_record heard_autoscaler(const struct message *m)
+{
+	return (struct autoscaler_record){
+		.desired = message_int(m, "desired", 0),
+		.concurrency = (double)message_int(m, "concurrencyMilli", 0) / 1000,
+		.panic_us = message_int(m, "panicUs", -1),
+		.panic_pods = message_int(m, "panicPods", 0),
+		.zero_us = message_int(m, "zeroUs", -1),
+	};
+}
+
 static bool restore_service(struct restoring *r, const struct message *m)
 {
 	const char *name = message_text(m, "name");
@@ -127,8 +165,7 @@ static bool restore_service(struct restoring *r, const struct message *m)
 		.service_time_us = message_int(m, "serviceTimeUs", 0),
 		.cold_start_us = message_int(m, "coldStartUs", 0),
 		.warm_us = message_int(m, "warmUs", now_of(r)),
-		.desired = message_int(m, "desired", 0),
-		.concurrency = (double)message_int(m, "concurrencyMilli", 0) / 1000,
+		.autoscaler = heard_autoscaler(m),
 	};
 	if (kind < PROVIDER_STATIC || kind > PROVIDER_KUBERNETES)
 		return false;
@@ -140,7 +177,7 @@ static bool restore_service(struct restoring *r, const struct message *m)
 	r->pod = 0;
 	r->is_back = b && !b->is_retired && message_bool(m, "isRetired");
 	if (b && b->is_retired)
-		s.desired = 0; /* as many as its jobs have, and no new ones */
+		s.autoscaler.desired = 0; /* as many as its jobs have, and no new ones */
 	if (b)
 		service_resume(backend_service(b), &s, now_of(r));
 	return b != NULL;
@@ -233,6 +270,33 @@ static bool restore_process(struct restoring *r, struct message *m)
 void adopted_key(char *key, size_t size, uint64_t backend, uint64_t grant)
 {
 	snprintf(key, size, "%llx/%llx", (unsigned long long)backend, (unsigned long long)grant);
+}
+
+static const char *text_or_null(const struct message *m, const char *key)
+{
+	const char *text = message_text(m, key);
+	return *text ? text : NULL;
+}
+
+bool heard_ending(const struct message *m, struct ending *e)
+{
+	int64_t outcome = message_int(m, "outcome", -1), phase = message_int(m, "phase", -1);
+	*e = (struct ending){
+		.outcome = (enum outcome)outcome,
+		.phase = (enum client_phase)phase,
+		.tenant = text_or_null(m, "tenant"),
+		.reason = text_or_null(m, "reason"),
+		.status = message_int(m, "status", 0),
+		.takes_slot = message_bool(m, "takesSlot"),
+		.duration_us = message_int(m, "durationUs", -1),
+		.first_byte_us = message_int(m, "firstByteUs", -1),
+		.queue_wait_us = message_int(m, "queueWaitUs", -1),
+		.cold_start_wait_us = message_int(m, "coldStartWaitUs", -1),
+		.bytes_in = message_int(m, "bytesIn", 0),
+		.bytes_out = message_int(m, "bytesOut", 0),
+	};
+	return outcome >= 0 && outcome < OUTCOMES && phase >= 0 && phase < PHASES &&
+	       e->status >= 0 && e->bytes_in >= 0 && e->bytes_out >= 0;
 }
 
 bool restore(struct restoring *r, struct message *m)

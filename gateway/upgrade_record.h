@@ -8,6 +8,7 @@
 
 #include "activator/core/handover.h"
 #include "gateway/backend.h"
+#include "gateway/ending.h"
 #include "gateway/upgrade_wire.h"
 
 /* The old process's grant, and what it is here. */
@@ -35,6 +36,11 @@ struct restoring {
 bool record_backend(struct channel *, struct str *packet, struct backend *);
 
 void adopted_key(char *key, size_t size, uint64_t backend, uint64_t grant);
+
+/* How a request ended, in a packet of its own; its texts last as long as the message. False: it makes
+ * no sense. */
+void record_ending(struct str *packet, const char *service, const struct ending *);
+bool heard_ending(const struct message *, struct ending *);
 
 /* Takes in one of those packets. False: it is none of them, or makes no sense. */
 bool restore(struct restoring *, struct message *);

@@ -71,13 +71,22 @@ static void lose_adopted(struct predecessor *p)
 	while (!list_is_empty(&p->adopted)) {
 		struct adopted *a = LIST_FIRST(&p->adopted, struct adopted, link);
 		enum grant_event e = a->is_pass ? GRANT_DROPPED : GRANT_BROKE;
-		lost += !a->is_pass;
+		/* The idle check, or the pod's end, may have said it meanwhile. */
+		lost += !a->is_pass && service_grant_is_open(backend_service(a->backend), a->grant);
 		grant_tell(a->backend, a->grant, e, a->is_pass ? NULL : "upgrade", NULL);
 		adopted_free(p, a);
 	}
 	if (lost)
 		log_warn("process %d has ended with %zu jobs whose end it has not told",
 			 (int)p->pid, lost);
+}
+
+static void take_ended(struct predecessor *p, const struct message *m)
+{
+	struct ending e;
+	struct backend *b = backend_by_name(p->gateway, message_text(m, "service"));
+	if (b && heard_ending(m, &e))
+		ending_book(b, &e);
 }
 
 /* --- its requests ---------------------------------------------------------------------------- */
@@ -106,6 +115,8 @@ static bool take_request(struct predecessor *p, struct message *m)
 		return false;
 	strncpy(facts.service, message_text(m, "service"), sizeof(facts.service) - 1);
 	strncpy(facts.tenant, message_text(m, "tenant"), sizeof(facts.tenant) - 1);
+	strncpy(facts.tls, message_text(m, "tls"), sizeof(facts.tls) - 1);
+	strncpy(facts.cipher, message_text(m, "cipher"), sizeof(facts.cipher) - 1);
 	facts.job = keep_place(gw, m, &facts);
 	/* Without memory its client is told there that this process broke off. */
 	if (!relay_begin(gw, &facts, message_take_fd(m)))
@@ -148,6 +159,8 @@ static bool take(struct predecessor *p, struct message *m)
 {
 	if (message_is(m, "told"))
 		take_told(p, m);
+	else if (message_is(m, "ended"))
+		take_ended(p, m);
 	else if (message_is(m, "request"))
 		return take_request(p, m);
 	return true; /* what a newer one may say besides is no matter here */

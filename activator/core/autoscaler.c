@@ -254,11 +254,26 @@ void autoscaler_found(struct autoscaler *a, int64_t pods, int64_t now_us)
 	a->next_tick_us = now_us;
 }
 
-void autoscaler_resume(struct autoscaler *a, int64_t desired, double concurrency, int64_t now_us)
+void autoscaler_record(struct autoscaler *a, int64_t now_us, struct autoscaler_record *r)
 {
-	a->desired = bound(a, desired);
+	double panic;
+	*r = (struct autoscaler_record){
+		.desired = a->desired,
+		.panic_us = a->panic_us,
+		.panic_pods = a->panic_pods,
+		.zero_us = a->zero_us,
+	};
+	autoscaler_averages(a, now_us, &r->concurrency, &panic);
+}
+
+void autoscaler_resume(struct autoscaler *a, const struct autoscaler_record *r, int64_t now_us)
+{
+	a->desired = bound(a, r->desired);
+	a->panic_us = r->panic_us < now_us ? r->panic_us : now_us;
+	a->panic_pods = r->panic_us < 0 ? 0 : r->panic_pods;
+	a->zero_us = r->zero_us < now_us ? r->zero_us : now_us;
 	a->initial_until_us = now_us;
 	a->next_tick_us = now_us;
 	if (a->window.since_us < 0)
-		window_set(&a->window, concurrency, now_us - a->config.stable_window_us);
+		window_set(&a->window, r->concurrency, now_us - a->config.stable_window_us);
 }

@@ -30,6 +30,13 @@ struct autoscaler {
 	int64_t desired;
 };
 
+/* What an upgrade hands over of one. */
+struct autoscaler_record {
+	int64_t desired;
+	double concurrency;		       /* on average over the stable window */
+	int64_t panic_us, panic_pods, zero_us; /* as above */
+};
+
 /* The ratio of pods to concurrency is fixed by the two configs. False: no memory. */
 bool autoscaler_init(struct autoscaler *, const struct autoscaling_config *,
 		     int64_t container_concurrency, int64_t now_us);
@@ -50,8 +57,9 @@ int64_t autoscaler_from_zero(struct autoscaler *, bool wake, int64_t now_us);
 /* There are so many pods already: they stand in for initialScale. Only at the start. */
 void autoscaler_found(struct autoscaler *, int64_t pods, int64_t now_us);
 
-/* Goes on where another one was: it wanted so many pods, for this concurrency on average. */
-void autoscaler_resume(struct autoscaler *, int64_t desired, double concurrency, int64_t now_us);
+/* Goes on where another one was. */
+void autoscaler_record(struct autoscaler *, int64_t now_us, struct autoscaler_record *);
+void autoscaler_resume(struct autoscaler *, const struct autoscaler_record *, int64_t now_us);
 
 /* The averages that the next decision would see. */
 void autoscaler_averages(struct autoscaler *, int64_t now_us, double *stable, double *panic);

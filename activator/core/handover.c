@@ -9,15 +9,13 @@
 
 void service_record(struct service *s, int64_t now_us, struct service_record *r)
 {
-	double panic;
 	*r = (struct service_record){
 		.last_order = s->last_order,
 		.service_time_us = s->service_time_us,
 		.cold_start_us = s->cold_start_us,
 		.warm_us = s->warm_us,
-		.desired = s->autoscaler.desired,
 	};
-	autoscaler_averages(&s->autoscaler, now_us, &r->concurrency, &panic);
+	autoscaler_record(&s->autoscaler, now_us, &r->autoscaler);
 }
 
 void service_record_pod(const struct pod *p, struct pod_record *r)
@@ -135,7 +133,7 @@ void service_resume(struct service *s, const struct service_record *r, int64_t n
 	s->service_time_us = r->service_time_us;
 	s->cold_start_us = r->cold_start_us;
 	s->warm_us = r->warm_us;
-	autoscaler_resume(&s->autoscaler, r->desired, r->concurrency, now_us);
+	autoscaler_resume(&s->autoscaler, &r->autoscaler, now_us);
 }
 
 void service_keep_place(struct service *s, struct ticket *t, uint64_t order, int64_t enqueued_us,

@@ -18,8 +18,7 @@ struct service_record {
 	uint64_t last_order;
 	int64_t service_time_us, cold_start_us; /* as estimated */
 	int64_t warm_us;			/* since when there has been a pod to grant */
-	int64_t desired;			/* pods, by the autoscaler */
-	double concurrency;			/* on average over its stable window */
+	struct autoscaler_record autoscaler;
 };
 
 struct pod_record {

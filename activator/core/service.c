@@ -639,6 +639,12 @@ uint64_t service_grant_owner(const struct service *s, uint64_t grant)
 	return slot ? slot->owner : 0;
 }
 
+bool service_grant_is_open(const struct service *s, uint64_t grant)
+{
+	const struct slot *slot = slot_get(s, grant);
+	return slot && !slot->connection_broke;
+}
+
 void service_each_pod(const struct service *s, void (*fn)(void *arg, const struct pod *), void *arg)
 {
 	for (int i = 0; i < POD_STATES; i++)

@@ -197,6 +197,10 @@ const struct pod *service_pod(const struct service *, uint64_t pod); /* NULL: un
 const struct pod *service_pod_by_name(const struct service *, const char *name);
 uint64_t service_grant_owner(const struct service *, uint64_t grant); /* 0: it has ended */
 
+/* Whether the end of this grant's job is still to be told: it has not ended, nor has it been lost sight
+ * of. */
+bool service_grant_is_open(const struct service *, uint64_t grant);
+
 /* No pod is open to grants: a newcomer waits for the first one. */
 bool service_is_cold(const struct service *);
 

@@ -165,6 +165,22 @@ def test_a_status_without_a_body_ends_with_its_head(front, pod, status):
         assert client.get("/after").read_response().json()["target"] == "/after"
 
 
+@pytest.mark.parametrize("status, told", [(599, 599), (600, 502), (999, 502)])
+def test_a_status_that_http_does_not_have_is_a_server_error(front, pod, status, told):
+    """RFC 9110, 15. The answer is whole: its connection and its slot are as good as before."""
+    before = front.metrics()("slotgate_requests_total", **{"class": "5xx"})
+    for name in (f"odd-{status}-1", f"odd-{status}-2"):
+        with front.client() as client:
+            client.post("/job", b"", [("X-Request-Id", name)])
+            pod.next().answer(b"odd", status=status, headers=[("X-Odd", "1")])
+            response = client.read_response()
+        assert (response.status, response.body, response.get("x-odd")) == (told, b"odd", "1")
+        line = front.access_line(name)
+        assert (line["status"], line["outcome"]) == (told, "ok")
+    front.wait_for_metric(before + 2, "slotgate_requests_total", **{"class": "5xx"})
+    front.wait_for(quarantined=0, working=0)
+
+
 def test_not_modified_may_name_a_length_that_does_not_come(front, pod):
     with front.client() as client:
         client.get("/aside")

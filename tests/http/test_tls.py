@@ -45,6 +45,22 @@ def test_a_request_and_its_answer(secure, pod, certificates):
         assert c.post("/x", body).read_response().json()["length"] == len(body)
 
 
+def test_the_access_log_says_how_it_was_encrypted(gateway, pod, certificates):
+    front = gateway(pod, listeners=[{"address": "127.0.0.1:0", "tls": certificates.tls()},
+                                    {"address": "localhost:0"}])
+    context = certificates.client()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with Client(front.address, tls=context) as old, client(front, certificates) as new, \
+            front.client(1) as plain:
+        ciphers = {}
+        for name, c in (("old", old), ("new", new), ("plain", plain)):
+            assert c.get("/x", [("X-Request-Id", name)]).read_response().status == 200
+            ciphers[name] = c.socket.cipher()[0] if name != "plain" else ""
+    for name, version in (("old", "TLSv1.2"), ("new", "TLSv1.3"), ("plain", "")):
+        line = front.access_line(name)
+        assert (line["tls"], line["cipher"]) == (version, ciphers[name])
+
+
 def test_an_answer_of_megabytes_to_a_client_that_reads_slowly(secure, pod, certificates):
     made = secure(pod)
     body = bytes(range(256)) * 40000

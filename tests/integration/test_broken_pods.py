@@ -112,6 +112,29 @@ def test_half_an_answer(gateway, pod, bytes_, how):
     assert_certainty_frees_the_slot(front, pod, job)
 
 
+NOT_BEGUN = {
+    "a bad first chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "a bad first chunk, after a hint": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+                                       b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n",
+    "no body of a length": HALF_ANSWERS["no body of a length"],
+}
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+@pytest.mark.parametrize("bytes_", NOT_BEGUN.values(), ids=NOT_BEGUN.keys())
+def test_an_answer_that_breaks_before_any_of_it_is_out_is_a_502(gateway, pod, bytes_, version):
+    front = gateway(pod)
+    client = front.http2() if version == "2" else front.client()
+    stream = client.post("/job", b"{}")
+    job = pod.next()
+    with front.paused():  # it finds all of it at once
+        job.send(bytes_)
+        job.hang_up()
+    answer = client.answer(stream) if version == "2" else client.read_response()
+    assert answer.status == 502 and answer.json()["reason"] == "pod_failed"
+    assert_certainty_frees_the_slot(front, pod, job)
+
+
 def test_an_answer_until_the_end_may_not_end_in_a_reset(gateway, pod):
     front = gateway(pod)
     client = front.open_post("/job")

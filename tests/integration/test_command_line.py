@@ -88,12 +88,58 @@ def test_what_this_machine_lacks_is_a_warning(check, tmp_path):
         "services[0].pods.process.command"]
 
 
-@pytest.mark.parametrize("name", ["none/upgrade", "open/upgrade", "own/file"])
+def with_secrets(certificates, directory, mode):
+    files = {name: directory / name for name in ("keys.json", "token", "local.pem", "local.key")}
+    files["keys.json"].write_text('{"keys": []}')
+    files["token"].write_text("a-secret-of-16-characters")
+    certificates.copy("local", files["local.pem"])
+    for name in ("keys.json", "token", "local.key"):
+        files[name].chmod(mode)
+    tls = {"certificates": [{"certificate": str(files["local.pem"]),
+                             "key": str(files["local.key"])}]}
+    settings = config([{"name": name, "hosts": [name], "apiKeys": {"file": str(files["keys.json"])},
+                        "pods": {"static": [pod]}}
+                       for name, pod in (("a", "127.0.0.1:1"), ("b", "127.0.0.1:2"))],
+                      [{"address": "127.0.0.1:0", "tls": tls}, {"address": ":0", "tls": tls}])
+    return {**settings, "admin": {"address": ":0", "bearerTokenFile": str(files["token"])}}
+
+
+@pytest.mark.parametrize("mode, says", [(0o644, "read it"), (0o666, "write to it")])
+def test_secrets_that_everybody_reads_are_told_once_each(check, certificates, tmp_path, mode, says):
+    result = check(with_secrets(certificates, tmp_path, mode))
+    lines = result.stderr.splitlines()
+    assert result.returncode == 0 and all(says in line and "chmod" in line for line in lines)
+    assert [line.split(": ")[1] for line in lines] == [
+        "admin.bearerTokenFile", "listeners[0].tls.certificates[0].key", "services[0].apiKeys.file"]
+
+
+def test_secrets_of_a_group_are_no_news(check, certificates, tmp_path):
+    result = check(with_secrets(certificates, tmp_path, 0o640))
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("address, clients, is_open", [
+    ("0.0.0.0:0", None, True), ("[::]:0", "none", True), ("10.0.0.1:9090", "optional", True),
+    ("0.0.0.0:0", "required", False), ("[::1]:0", None, False), ("127.0.0.2:0", "none", False),
+])
+def test_an_admin_address_that_is_open_to_all_is_told(check, certificates, address, clients,
+                                                      is_open):
+    admin = {"address": address}
+    if clients:
+        ca = {} if clients == "none" else {"clientCa": certificates.path("ca.pem")}
+        admin["tls"] = certificates.tls(clientCertificates=clients, **ca)
+    result = check({**one_service(), "admin": admin})
+    assert result.returncode == 0
+    assert ("warning: admin.address: " in result.stderr) is is_open, result.stderr
+
+
+@pytest.mark.parametrize("name", ["none/upgrade", "open/upgrade", "own/file", "own/socket"])
 def test_a_bad_upgrade_socket_is_told_and_nothing_is_overwritten(check, tmp_path, name):
     for directory, mode in (("open", 0o777), ("own", 0o700)):
         (tmp_path / directory).mkdir()
         (tmp_path / directory).chmod(mode)
-    (tmp_path / "own/file").write_text("precious")
+    for file in ("own/file", "own/socket.new"):  # the latter is where it would be made first
+        (tmp_path / file).write_text("precious")
     settings = {**config([{"name": "sd", "pods": {"static": ["127.0.0.1:1"]}}]),
                 "upgradeSocket": str(tmp_path / name)}
     result = check(settings)
@@ -101,7 +147,8 @@ def test_a_bad_upgrade_socket_is_told_and_nothing_is_overwritten(check, tmp_path
     assert "will not start" in result.stderr
     result = check(settings, "serve")
     assert result.returncode == 1 and "upgradeSocket: " in result.stderr
-    assert (tmp_path / "own/file").read_text() == "precious"
+    for file in ("own/file", "own/socket.new"):
+        assert (tmp_path / file).read_text() == "precious"
 
 
 @pytest.mark.parametrize("command, there", [
@@ -141,6 +188,23 @@ def test_an_address_in_use_is_told(check, pod):
 def test_wrong_usage_is_told(arguments):
     result = slotgate(*arguments)
     assert result.returncode == 2 and "slotgate help" in result.stderr
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["serve", "-c", "x", "--foo"], "--foo"), (["serve", "--takeover", "-c", "x"], "--takeover"),
+    (["serve", "-c", "x", "y"], "not y"), (["check", "-c", "x", "--take-over"], "--take-over"),
+    (["serve", "-c"], "FILE"), (["serve", "-c", "x", "-c", "y"], "twice"),
+    (["serve", "--take-over"], "-c FILE"),
+])
+def test_a_word_that_is_too_much_or_missing_is_named(arguments, says):
+    result = slotgate(*arguments)
+    assert result.returncode == 2 and says in result.stderr and "slotgate help" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_options_come_in_any_order(check):
+    result = slotgate("serve", "--take-over", "-c", "/nonexistent/slotgate.json")
+    assert result.returncode == 1 and "/nonexistent/slotgate.json" in result.stderr
 
 
 def test_help_and_version():

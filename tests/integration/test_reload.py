@@ -1,7 +1,7 @@
 """Promise 9: a reload drops nothing and forgets nobody who is working."""
 import threading
 
-from harness.gateway import service
+from harness.gateway import limits, service
 from harness.wait import wait_until
 
 
@@ -25,6 +25,16 @@ def test_a_pod_that_leaves_and_comes_back_keeps_its_count(gateway, pods):
     assert leaving.next().path == "/job/second"
     for each in (first, second):
         each.leave()
+
+
+def test_what_was_told_of_descriptors_is_not_told_again(gateway, pod):
+    front = gateway(pod, in_child=limits(descriptors=200), ready=False)
+    told = "limits.maxConnections: at most"
+    for reloads, (settings, times) in enumerate([({"log": {"level": "info"}}, 1),
+                                                 ({"limits": {"maxConnections": 1000}}, 2)]):
+        front.reload(settings)
+        wait_until(lambda: front.log().count("configuration reloaded") > reloads, "it is logged")
+        assert front.log().count(told) == times
 
 
 def test_a_job_in_flight_survives_its_pods_removal(gateway, pods):

@@ -217,6 +217,54 @@ def test_a_quarantine_is_not_forgotten(front, pod):
     front.wait_for(quarantined=0, free=1)
 
 
+NOT_TOLD = "whose end it has not told"
+
+
+def test_the_old_process_hears_a_late_answer(front, pod):
+    """Without an idle check it is the only one that can tell when the slot is free."""
+    front = front(timeouts={"response": "50ms"})
+    client = front.open_post("/job/0")
+    job = pod.next()
+    assert client.read_response().status == 504
+    client.leave()
+    old = front.upgrade()
+    front.wait_for(quarantined=1)
+    job.answer()
+    front.wait_for(quarantined=0, free=1)
+    assert old.wait(PATIENCE) == 0
+    assert NOT_TOLD not in front.log()
+
+
+def test_a_drain_does_not_wait_for_a_late_answer(front, pod):
+    front = front(timeouts={"response": "50ms"})
+    client = front.open_post("/job/0")
+    job = pod.next()
+    assert client.read_response().status == 504
+    client.leave()
+    old = front.upgrade()
+    front.wait_for(quarantined=1)
+    front.terminate()
+    assert old.wait(PATIENCE) == 0 and front.wait() == 0
+    job.end()
+
+
+def test_what_was_lost_before_the_upgrade_is_not_told_as_lost_by_it(front, pod):
+    front = front(idle=IDLE)
+    client = front.open_post("/job/0")
+    job = pod.next()
+    job.hang_up()
+    assert client.read_response().status == 502
+    client.leave()
+    front.wait_for(quarantined=1)
+    old = front.upgrade()
+    assert old.wait(PATIENCE) == 0
+    wait_until(lambda: "before this one, has ended" in front.log(), "it is seen")
+    front.wait_for(quarantined=1)
+    job.end()
+    front.wait_for(quarantined=0, free=1)
+    assert NOT_TOLD not in front.log()
+
+
 def test_a_tenants_cap_holds_over_an_upgrade(gateway, pods, tmp_path):
     """Its job in the old process counts, its waiter keeps its key's place, and others go ahead."""
     keys = KeyFile(tmp_path / "keys.json", entry("acme", maxWorking=1), entry("umbra"))
@@ -239,6 +287,33 @@ def test_a_tenants_cap_holds_over_an_upgrade(gateway, pods, tmp_path):
     waiter.answer(b"two")
     other.answer(b"three")
     assert (second.read_response().body, third.read_response().body) == (b"two", b"three")
+
+
+def test_what_ends_in_the_old_process_is_counted_in_the_newest(gateway, pods, tmp_path):
+    keys = KeyFile(tmp_path / "keys.json", entry("acme"))
+    pod = pods(capacity=3)
+    front = gateway(pod, upgradable=True, apiKeys=keys.option(), containerConcurrency=3,
+                    top={"drainTimeout": "30s"})
+    clients = [front.open_post(f"/job/{i}", b"12345", bearer("acme")) for i in range(3)]
+    jobs = sorted((pod.next() for _ in range(3)), key=lambda job: job.path)
+    for _ in range(2):
+        front.upgrade()
+    jobs[0].answer(b"1234567")
+    jobs[1].answer(b"", status=500)
+    assert [client.read_response().status for client in clients[:2]] == [200, 500]
+    clients[2].leave()
+    front.wait_for_metric(1, "slotgate_requests_total", **{"class": "aborted"})
+    jobs[2].answer()
+    front.wait_for(working=0, draining=0)
+    metrics = front.metrics()
+    for name in ("2xx", "5xx", "aborted"):
+        assert metrics("slotgate_requests_total", **{"class": name}) == 1
+        assert metrics("slotgate_tenant_requests_total", tenant="acme", **{"class": name}) == 1
+    assert metrics("slotgate_client_aborts_total", phase="working") == 1
+    assert metrics("slotgate_request_duration_seconds_count") == 3
+    assert metrics("slotgate_queue_wait_seconds_count") == 3
+    assert metrics("slotgate_bytes_received_total") == 15
+    assert metrics("slotgate_bytes_sent_total") == 7
 
 
 def test_upgrades_in_a_row_while_the_first_still_drains(front, pod):

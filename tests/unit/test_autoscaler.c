@@ -564,6 +564,35 @@ static void averages_agree_with_a_plain_array(void **state)
 	window_release(&w);
 }
 
+/* In a panic no fewer pods are wanted for a stable window after the last breach: also by the one that
+ * takes over amid it. Likewise the last pod's grace goes on. */
+static void who_takes_over_panics_on(void **state)
+{
+	(void)state;
+	struct autoscaling_config c = defaults();
+	struct autoscaler old, a;
+	struct autoscaler_record r;
+	start(&old, &c, 1);
+	autoscaler_observe(&old, 10, BEGIN_US);
+	assert_int_equal(autoscaler_from_zero(&old, false, BEGIN_US), 10);
+	autoscaler_observe(&old, 0, BEGIN_US + 10 * S);
+	autoscaler_record(&old, BEGIN_US + 10 * S, &r);
+	start(&a, &c, 1);
+	autoscaler_resume(&a, &r, BEGIN_US + 10 * S);
+	autoscaler_observe(&a, 0, BEGIN_US + 10 * S);
+	assert_int_equal(autoscaler_tick(&a, 10, false, BEGIN_US + 11 * S), 10);
+	assert_int_equal(autoscaler_tick(&a, 10, false, BEGIN_US + 59 * S), 10);
+	assert_true(autoscaler_tick(&a, 10, false, BEGIN_US + 71 * S) < 10);
+	autoscaler_release(&a);
+	r = (struct autoscaler_record){.desired = 1, .panic_us = -1, .zero_us = BEGIN_US};
+	start(&a, &c, 1);
+	autoscaler_resume(&a, &r, BEGIN_US + 20 * S);
+	assert_int_equal(autoscaler_tick(&a, 1, false, BEGIN_US + 29 * S), 1);
+	assert_int_equal(autoscaler_tick(&a, 1, false, BEGIN_US + 31 * S), 0);
+	autoscaler_release(&a);
+	autoscaler_release(&old);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -586,6 +615,7 @@ int main(void)
 		cmocka_unit_test(long_gaps_keep_the_value),
 		cmocka_unit_test(a_quiet_window_starts_anew),
 		cmocka_unit_test(averages_agree_with_a_plain_array),
+		cmocka_unit_test(who_takes_over_panics_on),
 	};
 	return cmocka_run_group_tests_name("autoscaler", tests, NULL, NULL);
 }

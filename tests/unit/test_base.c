@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -15,6 +17,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/net_range.h"
+#include "base/packet.h"
 #include "base/str.h"
 #include "base/table.h"
 
@@ -552,12 +555,32 @@ static void dates_are_written_as_http_does(void **state)
 	assert_string_equal(text, "Sun, 06 Nov 1994 08:49:37 GMT");
 }
 
+/* The kernel tells of a reset before it gives what was said before that. */
+static void who_leaves_words_unread_is_still_heard_out(void **state)
+{
+	int ends[2], fd;
+	char bytes[8];
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	assert_true(packet_send(ends[0], "one", 3, -1));
+	assert_true(packet_send(ends[0], "two", 3, -1));
+	assert_true(packet_send(ends[1], "unread", 6, -1));
+	close(ends[0]);
+	assert_int_equal(packet_receive(ends[1], bytes, sizeof(bytes), &fd), 3);
+	assert_memory_equal(bytes, "one", 3);
+	assert_int_equal(packet_receive(ends[1], bytes, sizeof(bytes), &fd), 3);
+	assert_memory_equal(bytes, "two", 3);
+	assert_int_equal(packet_receive(ends[1], bytes, sizeof(bytes), &fd), 0);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ranges_hold_their_addresses),
 		cmocka_unit_test(hosts_are_parsed_as_proxies_write_them),
 		cmocka_unit_test(dates_are_written_as_http_does),
+		cmocka_unit_test(who_leaves_words_unread_is_still_heard_out),
 		cmocka_unit_test(heap_gives_the_least_key),
 		cmocka_unit_test(heap_sorts),
 		cmocka_unit_test_teardown(heap_without_memory_is_as_it_was, tear_down),

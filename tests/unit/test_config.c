@@ -222,6 +222,8 @@ static void test_boundaries_are_allowed(void **state)
 		PROCESS_OF("'command': ['pod', '{index}'], 'firstPort': 80", SCALE),
 		TOP("'drainTimeout': '0s'"),
 		TOP("'log': {'access': 'off'}"),
+		TOP("'limits': {'memory': 0}"),
+		TOP("'limits': {'memory': '4MiB'}"),
 		/* Two services for every host, of which a listener names one. */
 		"{'listeners': [{'address': ':1', 'service': 'a'}, {'address': ':2'}],"
 		" 'services': [" NAMED("a",

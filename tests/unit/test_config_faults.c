@@ -142,8 +142,10 @@ static const struct row type_faults[] = {
 	{TOP("'drainTimeout': '99999999999999999999999999h'"),
 	 "drainTimeout: must be a duration from 0s to 24h, not \"99999999999999999999999999h\""},
 	{TOP("'drainTimeout': true"), "drainTimeout: must be a duration from 0s to 24h, not true"},
-	{TOP("'limits': {'memory': '1MiB'}"),
-	 "limits.memory: must be at least 4MiB (or 0: a half of what there is)"},
+	{TOP("'limits': {'memory': 1}"),
+	 "limits.memory: must be 0, or a size from 4MiB to 1TiB, not 1"},
+	{TOP("'limits': {'memory': '4095KiB'}"),
+	 "limits.memory: must be 0, or a size from 4MiB to 1TiB, not \"4095KiB\""},
 	{TOP("'limits': {'maxHeaderBytes': '64KB'}"),
 	 "limits.maxHeaderBytes: must be a size from 1KiB to 1MiB, not \"64KB\"" SIZE_HELP},
 	{TOP("'limits': {'maxHeaderBytes': '0.3KiB'}"),
@@ -211,7 +213,13 @@ static const struct row list_faults[] = {
 	 "listeners[0].address: \"8080\": not an address of the form HOST:PORT"},
 	{"{'listeners': [{'address': 'example.com:80'}], " ONE_SERVICE "}",
 	 "listeners[0].address: \"example.com:80\": its host is not a numeric address or "
-	 "\"localhost\""},
+	 "\"localhost\": names are not looked up"},
+	{"{'listeners': [{'address': '::1:80'}], " ONE_SERVICE "}",
+	 "listeners[0].address: \"::1:80\": write an IPv6 address in brackets, as in "
+	 "\"[::1]:8080\""},
+	{"{'listeners': [{'address': '[localhost]:80'}], " ONE_SERVICE "}",
+	 "listeners[0].address: \"[localhost]:80\": what stands in its brackets is not a numeric "
+	 "IPv6 address"},
 	{"{'listeners': [{'address': ':65536'}], " ONE_SERVICE "}",
 	 "listeners[0].address: \":65536\": its port is not a number from 0 to 65535"},
 	{TOP("'admin': {'address': '127.0.0.1'}"),
