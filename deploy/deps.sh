@@ -7,7 +7,8 @@ packages=
 for purpose in "$@"; do
 	case $purpose in
 	build) packages="$packages gcc libc6-dev make pkg-config libevent-dev node-llhttp
-		libssl-dev libcjson-dev libcurl4-openssl-dev libnghttp2-dev libyaml-dev" ;;
+		libssl-dev libcjson-dev libcurl4-openssl-dev libnghttp2-dev libyaml-dev
+		libprotobuf-c-dev protobuf-c-compiler" ;;
 	run) packages="$packages hey python3" ;;
 	test) packages="$packages libcmocka-dev clang-format python3 python3-pytest python3-pytest-xdist
 		python3-uvicorn python3-fastapi python3-websockets python3-hpack python3-hyperframe

@@ -188,6 +188,7 @@ struct service_counts {
 	int64_t uploading, waiting, waiting_passes;
 	int64_t desired;    /* pods, by the autoscaler */
 	double concurrency; /* now: in flight and waiting */
+	double target;	    /* that a pod should have */
 	double stable_concurrency, panic_concurrency;
 	bool panicking;
 };
@@ -196,6 +197,10 @@ void service_count(struct service *, int64_t now_us, struct service_counts *);
 const struct pod *service_pod(const struct service *, uint64_t pod); /* NULL: unknown */
 const struct pod *service_pod_by_name(const struct service *, const char *name);
 uint64_t service_grant_owner(const struct service *, uint64_t grant); /* 0: it has ended */
+
+/* Something waits or is at work, also beside the slots: a first pod is wanted, or the last one needed.
+ */
+bool service_is_active(const struct service *);
 
 /* No pod is open to grants: a newcomer waits for the first one. */
 bool service_is_cold(const struct service *);
