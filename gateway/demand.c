@@ -22,6 +22,18 @@ void demand_read(struct backend *b, struct demand *d)
 	};
 }
 
+void demand_add_json(struct str *s, struct backend *b)
+{
+	struct demand d;
+	demand_read(b, &d);
+	str_printf(s, "{\"service\":\"%s\",\"active\":%s,\"concurrency\":%g,", b->name,
+		   d.is_active ? "true" : "false", d.concurrency);
+	str_printf(s, "\"stableConcurrency\":%.3f,\"panicConcurrency\":%.3f,\"target\":%g,",
+		   d.stable_concurrency, d.panic_concurrency, d.target);
+	str_printf(s, "\"waiting\":%lld,\"working\":%lld,\"readyPods\":%lld}\n",
+		   (long long)d.waiting, (long long)d.working, (long long)d.ready_pods);
+}
+
 void demand_init(struct backend *b)
 {
 	list_init(&b->watchers.list);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/str.h"
 
 struct backend;
 
@@ -29,6 +30,9 @@ struct demand {
 /* Of this moment: what waits for the end of the turn is carried out first. Not from inside an
  * activator's events or a job's. */
 void demand_read(struct backend *, struct demand *);
+
+/* As JSON, for those who ask the admin address. */
+void demand_add_json(struct str *, struct backend *);
 
 /* --- being told ------------------------------------------------------------------------------ */
 

@@ -136,11 +136,12 @@ static bool check_keys(const struct keda_question *q, struct grpc_fault *f)
 	static const char *const keys[] = {"service", "target"};
 	for (size_t i = 0; i < q->count; i++) {
 		for (size_t k = 0; k < sizeof(keys) / sizeof(*keys); k++) {
-			size_t distance = fault_distance(q->metadata[i].key, slice_of(keys[k]));
-			if (distance && distance != SIZE_MAX)
+			const char *key = q->metadata[i].key;
+			if (strcmp(key, keys[k]) != 0 &&
+			    fault_distance(key, slice_of(keys[k])) != SIZE_MAX)
 				return grpc_fail(f, GRPC_INVALID_ARGUMENT,
-						 "scalerMetadata.%.64s: did you mean \"%s\"?",
-						 q->metadata[i].key, keys[k]);
+						 "scalerMetadata.%.64s: did you mean \"%s\"?", key,
+						 keys[k]);
 		}
 	}
 	return true;

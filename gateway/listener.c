@@ -122,6 +122,8 @@ static bool accept_some(struct listener *l, int most)
 			continue;
 		}
 		if (fd >= 0) {
+			if (l->kind == LISTENER_KEDA)
+				net_keep_alive(fd); /* it follows services in silence, for days */
 			connection_start(gw, l, fd, &peer);
 			continue;
 		}

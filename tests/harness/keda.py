@@ -1,5 +1,7 @@
 """KEDA's side of its external scaler: a gRPC client, generated from the same .proto."""
+import os
 import queue
+import re
 import subprocess
 import sys
 import tempfile
@@ -7,7 +9,8 @@ import threading
 import time
 from pathlib import Path
 
-import grpc
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # gateways are started beside it
+import grpc  # noqa: E402
 
 from harness.wait import PATIENCE
 
@@ -27,6 +30,12 @@ def _generate():
 
 
 messages, stubs = _generate()
+
+
+def address_of(gateway):
+    """Where the newest process of this gateway serves KEDA."""
+    host, port = re.findall(r" keda on https?://([\d.]+):(\d+)", gateway.log())[-1]
+    return host, int(port)
 
 
 class Keda:
