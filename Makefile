@@ -61,7 +61,7 @@ UNIT_HELP := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)) tests/torture/
              tests/torture/unit.c
 UNIT       = $(UNIT_SRC:%.c=$(BUILD)/%)
 FUZZ_SRC  := $(filter-out %_main.c,$(wildcard tests/fuzz/*.c))
-FUZZERS   := request response http2 config core kubernetes
+FUZZERS   := request response http2 grpc config core kubernetes
 BENCH_PROGRAMS := pod load tls core count
 BENCH_MAIN := $(BENCH_PROGRAMS:%=tests/bench/%_main.c)
 BENCH_HELP := $(filter-out $(BENCH_MAIN),$(wildcard tests/bench/*.c))
