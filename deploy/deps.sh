@@ -12,7 +12,8 @@ for purpose in "$@"; do
 	run) packages="$packages hey python3" ;;
 	test) packages="$packages libcmocka-dev clang-format python3 python3-pytest python3-pytest-xdist
 		python3-uvicorn python3-fastapi python3-websockets python3-hpack python3-hyperframe
-		nghttp2-client curl hey openssl procps mount util-linux" ;;
+		python3-grpcio python3-grpc-tools nghttp2-client curl hey openssl procps mount
+		util-linux" ;;
 	deep) packages="$packages clang libclang-rt-14-dev valgrind python3-h2" ;;
 	kubernetes) packages="$packages etcd-server iproute2 python3-yaml" ;;
 	observe) packages="$packages hey prometheus python3" ;;

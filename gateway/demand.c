@@ -4,6 +4,9 @@
 #include "gateway/backend.h"
 #include "gateway/gateway.h"
 
+/* Of the target: more than nothing, and never a second pod. */
+static const double PASSES_SHARE = 0.1;
+
 void demand_read(struct backend *b, struct demand *d)
 {
 	struct service_counts c;
@@ -14,12 +17,15 @@ void demand_read(struct backend *b, struct demand *d)
 		.stable_concurrency = c.stable_concurrency,
 		.panic_concurrency = c.panic_concurrency,
 		.target = c.target,
+		.load = c.concurrency,
 		.waiting = c.waiting,
 		.working = c.slots[SLOT_GRANTED] + c.slots[SLOT_WORKING] + c.slots[SLOT_DRAINING] +
 			   c.slots[SLOT_CONFIRMING],
 		.ready_pods = c.pods[POD_READY] + c.pods[POD_FULL],
 		.is_active = service_is_active(backend_service(b)),
 	};
+	if (d->is_active && d->load <= 0)
+		d->load = d->target * PASSES_SHARE;
 }
 
 void demand_add_json(struct str *s, struct backend *b)
@@ -28,6 +34,7 @@ void demand_add_json(struct str *s, struct backend *b)
 	demand_read(b, &d);
 	str_printf(s, "{\"service\":\"%s\",\"active\":%s,\"concurrency\":%g,", b->name,
 		   d.is_active ? "true" : "false", d.concurrency);
+	str_printf(s, "\"load\":%g,", d.load);
 	str_printf(s, "\"stableConcurrency\":%.3f,\"panicConcurrency\":%.3f,\"target\":%g,",
 		   d.stable_concurrency, d.panic_concurrency, d.target);
 	str_printf(s, "\"waiting\":%lld,\"working\":%lld,\"readyPods\":%lld}\n",

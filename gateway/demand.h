@@ -22,9 +22,12 @@ struct demand {
 	double stable_concurrency; /* on average over autoscaling.stableWindow, */
 	double panic_concurrency;  /* and over the panic window */
 	double target;		   /* concurrency that a pod should have */
-	int64_t waiting, working;  /* tickets and jobs; tenants' caps may keep tickets out of it */
-	int64_t ready_pods;	   /* free or at work */
-	bool is_active;		   /* it needs at least one pod */
+	/* For those who know but one number, and divide it by the target: the concurrency, or where
+	 * nothing but requests beside the slots need a pod, as much as asks for one. */
+	double load;
+	int64_t waiting, working; /* tickets and jobs; tenants' caps may keep tickets out of it */
+	int64_t ready_pods;	  /* free or at work */
+	bool is_active;		  /* it needs at least one pod */
 };
 
 /* Of this moment: what waits for the end of the turn is carried out first. Not from inside an
