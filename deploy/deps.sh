@@ -19,7 +19,8 @@ for purpose in "$@"; do
 	observe) packages="$packages hey prometheus python3" ;;
 	browser) packages="$packages chromium chromium-driver python3-selenium" ;;
 	peers) packages="$packages haproxy nginx-light" ;;
-	bench) packages="$packages wrk nghttp2-client iproute2 openssl python3" ;;
+	bench) packages="$packages wrk nghttp2-client iproute2 openssl python3 python3-grpcio
+		python3-grpc-tools" ;;
 	*) echo "deps.sh: unknown purpose: $purpose" >&2; exit 2 ;;
 	esac
 done
