@@ -48,11 +48,12 @@ LLHTTP_CFLAGS := -I/usr/share/include/llhttp
 LLHTTP_LIBS   :=
 LLHTTP_OBJ     = $(addprefix $(BUILD)/llhttp/,api.o http.o llhttp.o)
 endif
-LIBS := $(LLHTTP_LIBS) -levent_core -lcurl -lssl -lcrypto -lcjson -lnghttp2 -lyaml -lm
+LIBS := $(LLHTTP_LIBS) -levent_core -lcurl -lssl -lcrypto -lcjson -lnghttp2 -lprotobuf-c -lyaml -lm
 
 SRC  := $(wildcard base/*.c config/*.c metrics/*.c activator/*.c activator/core/*.c \
         activator/providers/*.c gateway/*.c)
-OBJ   = $(SRC:%.c=$(BUILD)/%.o)
+PROTO := $(wildcard gateway/*.proto)
+OBJ   = $(SRC:%.c=$(BUILD)/%.o) $(PROTO:%.proto=$(BUILD)/%.pb-c.o)
 LIB   = $(filter-out $(BUILD)/gateway/main.o,$(OBJ)) $(LLHTTP_OBJ)
 POD_SRC   := $(wildcard tests/pods/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
@@ -60,7 +61,7 @@ UNIT_HELP := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)) tests/torture/
              tests/torture/unit.c
 UNIT       = $(UNIT_SRC:%.c=$(BUILD)/%)
 FUZZ_SRC  := $(filter-out %_main.c,$(wildcard tests/fuzz/*.c))
-FUZZERS   := request response http2 config core kubernetes
+FUZZERS   := request response http2 grpc config core kubernetes
 BENCH_PROGRAMS := pod load tls core count
 BENCH_MAIN := $(BENCH_PROGRAMS:%=tests/bench/%_main.c)
 BENCH_HELP := $(filter-out $(BENCH_MAIN),$(wildcard tests/bench/*.c))
@@ -95,6 +96,19 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	@$(COMPILE) -D_GNU_SOURCE $(LLHTTP_CFLAGS) -c $< -o $@
+
+# What messages look like is generated, and belongs to the build.
+$(BUILD)/%.pb-c.c $(BUILD)/%.pb-c.h: %.proto
+	@mkdir -p $(@D)
+	@echo "  PB   $<"
+	@protoc-c --c_out=$(@D) -I$(<D) $<
+
+$(BUILD)/%.pb-c.o: $(BUILD)/%.pb-c.c
+	@echo "  CC   $<"
+	@$(CC) -std=gnu11 -I$(@D) $(MODE) $(CFLAGS) -c $< -o $@
+
+$(BUILD)/gateway/keda_messages.o: COMPILE += -isystem $(BUILD)/gateway
+$(BUILD)/gateway/keda_messages.o: $(BUILD)/gateway/externalscaler.pb-c.h
 
 # Only what says its version is built anew when that changes.
 $(BUILD)/gateway/main.o $(BUILD)/gateway/stats.o: COMPILE += -DSLOTGATE_VERSION='"$(VERSION)"'

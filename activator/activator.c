@@ -222,6 +222,7 @@ static void carry_out_all(void *owner)
 		carry_out(a, &d);
 	tell_ready(a);
 	timer_set(&a->timer, service_next_deadline_us(a->service));
+	a->events->settled(a->owner);
 }
 
 static void on_timer(void *owner)

@@ -21,6 +21,8 @@ struct activator_events {
 	void (*slot_freed)(void *owner, const struct slot *, int64_t now_us);
 	void (*scaling_failed)(void *owner, const char *reason);
 	void (*probed)(void *owner, bool idle_check, enum pod_answer);
+	/* All that was to be decided has been, at the end of a turn in which anything changed. */
+	void (*settled)(void *owner);
 	/* Whether another service still has work at a pod of this address (a reload has given it to
 	 * this one): until it has not, this one's pod is not ready. */
 	bool (*is_taken)(void *owner, const struct net_address *);

@@ -20,6 +20,7 @@ enum {
 	ACKS_MAX = 256,	       /* PINGs and SETTINGS that wait to be answered */
 	QUEUED_MAX = 4000,     /* frames that wait to be sent, other than a body's */
 	SETTINGS_MAX = 16,     /* entries in one frame */
+	TRAILERS_MAX = 8,      /* headers behind an answer's body */
 	/* Bytes that carry no message, beyond one for each seven that do: then it is a flood. */
 	IDLE_BYTES_MAX = 1 << 20,
 	IDLE_SHARE = 8,
@@ -30,6 +31,14 @@ struct h2_stream {
 	int32_t id;
 	void *owner; /* NULL: its head has not come, or its owner hears of it no more */
 	bool is_bad;
+	struct trailer *trailer; /* of its answer; NULL: none */
+};
+
+/* Until the body before it has been fetched. */
+struct trailer {
+	struct str text;
+	size_t count;
+	struct h2_header headers[];
 };
 
 /* The one head that is coming: no other frame may come between its pieces. */
@@ -165,14 +174,12 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 }
 
 /* The text has stopped moving: now it is known where each name and value is. */
-static void resolve_head(struct head *head)
+static void resolve(const char *at, struct h2_header *headers, size_t count)
 {
-	const char *at = head->text.at;
-	for (size_t i = 0; i < head->count; i++) {
-		struct h2_header *header = &head->headers[i];
-		header->name.at = at;
-		header->value.at = at + header->name.len;
-		at += header->name.len + header->value.len;
+	for (size_t i = 0; i < count; i++) {
+		headers[i].name.at = at;
+		headers[i].value.at = at + headers[i].name.len;
+		at += headers[i].name.len + headers[i].value.len;
 	}
 }
 
@@ -181,7 +188,7 @@ static void on_head_end(struct h2 *h, bool has_body)
 	struct h2_stream *s = h->head.stream;
 	struct h2_head head = {.fault = h->head.fault, .has_body = has_body};
 	if (!head.fault) {
-		resolve_head(&h->head);
+		resolve(h->head.text.at, h->head.headers, h->head.count);
 		head.headers = h->head.headers;
 		head.count = h->head.count;
 	}
@@ -263,6 +270,21 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
+static void free_trailer(struct h2_stream *s)
+{
+	if (s->trailer)
+		str_release(&s->trailer->text);
+	mem_free(s->trailer);
+	s->trailer = NULL;
+}
+
+static void free_stream(struct h2_stream *s)
+{
+	free_trailer(s);
+	list_remove(&s->link);
+	mem_free(s);
+}
+
 static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
 {
 	(void)error;
@@ -275,8 +297,7 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *
 	if (s->owner)
 		h->handler->closed(s->owner, s->is_bad ? H2_END_BAD_BODY : H2_END_CLIENT);
 	nghttp2_session_set_stream_user_data(session, id, NULL);
-	list_remove(&s->link);
-	mem_free(s);
+	free_stream(s);
 	return 0;
 }
 
@@ -307,6 +328,25 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
 	return 0;
 }
 
+static nghttp2_nv nv(const struct h2_header *h)
+{
+	return (nghttp2_nv){(uint8_t *)h->name.at, (uint8_t *)h->value.at, h->name.len,
+			    h->value.len,
+			    h->is_unique ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE};
+}
+
+/* The body has been fetched: what follows is its end. */
+static bool submit_trailer(struct h2 *h, struct h2_stream *s)
+{
+	nghttp2_nv list[TRAILERS_MAX];
+	for (size_t i = 0; i < s->trailer->count; i++)
+		list[i] = nv(&s->trailer->headers[i]);
+	int error = nghttp2_submit_trailer(h->session, s->id, list, s->trailer->count);
+	free_trailer(s);
+	note(h, error);
+	return !error;
+}
+
 static ssize_t on_fill(nghttp2_session *session, int32_t id, uint8_t *bytes, size_t size,
 		       uint32_t *flags, nghttp2_data_source *source, void *user)
 {
@@ -316,11 +356,13 @@ static ssize_t on_fill(nghttp2_session *session, int32_t id, uint8_t *bytes, siz
 	bool is_last = false;
 	size_t n = s && s->owner ? h->handler->fill(s->owner, (char *)bytes, size, &is_last) : 0;
 	h->payload_bytes += n;
-	if (is_last)
-		*flags |= NGHTTP2_DATA_FLAG_EOF;
-	else if (!n)
-		return NGHTTP2_ERR_DEFERRED;
-	return (ssize_t)n;
+	if (!is_last)
+		return n ? (ssize_t)n : NGHTTP2_ERR_DEFERRED;
+	*flags |= NGHTTP2_DATA_FLAG_EOF;
+	if (!s->trailer)
+		return (ssize_t)n;
+	*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+	return submit_trailer(h, s) ? (ssize_t)n : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 /* --- the session ----------------------------------------------------------------------------- */
@@ -399,10 +441,8 @@ void h2_free(struct h2 *h)
 {
 	if (!h)
 		return;
-	LIST_EACH(s, &h->streams, struct h2_stream, link) {
-		list_remove(&s->link);
-		mem_free(s);
-	}
+	LIST_EACH(s, &h->streams, struct h2_stream, link)
+		free_stream(s);
 	str_release(&h->head.text);
 	mem_free(h->head.headers);
 	nghttp2_session_del(h->session);
@@ -453,13 +493,6 @@ const char *h2_fault(const struct h2 *h)
 
 enum head_kind { HEAD_INTERIM, HEAD_ALONE, HEAD_WITH_BODY };
 
-static nghttp2_nv nv(const struct h2_header *h)
-{
-	return (nghttp2_nv){(uint8_t *)h->name.at, (uint8_t *)h->value.at, h->name.len,
-			    h->value.len,
-			    h->is_unique ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE};
-}
-
 /* Hands a head to nghttp2, which copies it and lowers the names' case. */
 static bool submit(struct h2 *h, int32_t stream, int status, const struct h2_header *headers,
 		   size_t count, enum head_kind kind)
@@ -493,6 +526,30 @@ bool h2_inform(struct h2 *h, int32_t stream, int status, const struct h2_header 
 	       size_t count)
 {
 	return submit(h, stream, status, headers, count, HEAD_INTERIM);
+}
+
+bool h2_trail(struct h2 *h, int32_t stream, const struct h2_header *headers, size_t count)
+{
+	struct h2_stream *s = stream_by_id(h, stream);
+	struct trailer *t = s && count <= TRAILERS_MAX
+				    ? mem_zalloc(sizeof(*t) + count * sizeof(*headers))
+				    : NULL;
+	if (!t)
+		return false;
+	free_trailer(s);
+	s->trailer = t;
+	t->count = count;
+	for (size_t i = 0; i < count; i++) {
+		str_add_slice(&t->text, headers[i].name);
+		str_add_slice(&t->text, headers[i].value);
+		t->headers[i] = headers[i];
+	}
+	if (t->text.failed) {
+		free_trailer(s);
+		return false;
+	}
+	resolve(t->text.at, t->headers, count);
+	return true;
 }
 
 void h2_resume(struct h2 *h, int32_t stream)

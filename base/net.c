@@ -244,6 +244,15 @@ int net_accept(int listener, struct net_address *peer)
 	return fd;
 }
 
+void net_keep_alive(int fd)
+{
+	enum { IDLE_S = 60, INTERVAL_S = 10, PROBES = 6 };
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int){IDLE_S}, sizeof(int));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &(int){INTERVAL_S}, sizeof(int));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int){PROBES}, sizeof(int));
+}
+
 int net_take_error(int fd)
 {
 	int error = 0;

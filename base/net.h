@@ -51,6 +51,9 @@ int net_connect(const struct net_address *);
 /* Accepts one, non-blocking and close-on-exec, without Nagle; -1 and errno. */
 int net_accept(int listener, struct net_address *peer);
 
+/* Notices within minutes that the peer's machine is gone, while nobody has anything to say. */
+void net_keep_alive(int fd);
+
 /* The pending error of a socket (0: none); reading it clears it. */
 int net_take_error(int fd);
 

@@ -29,12 +29,20 @@ static bool is_fixed(const struct listener_config *l)
 	return l->address && net_port(&l->parsed) != 0;
 }
 
-static void check_clash(const struct listener_config *l, size_t index,
+/* The addresses that are not for clients. */
+enum { OWN = 2 };
+static const char *const own_names[OWN] = {"admin.address", "keda.address"};
+
+static const struct listener_config *own_listener(const struct config *c, size_t i)
+{
+	const struct listener_config *const all[OWN] = {&c->admin, &c->keda};
+	return all[i];
+}
+
+static void check_clash(const struct listener_config *l, const struct place *at,
 			const struct listener_config *other, const char *name, struct str *faults)
 {
-	const struct place *at =
-		PLACE_KEY(PLACE_ITEM(PLACE_KEY(NULL, "listeners"), index), "address");
-	if (!is_fixed(other) || !clash(&l->parsed, &other->parsed))
+	if (!is_fixed(l) || !is_fixed(other) || !clash(&l->parsed, &other->parsed))
 		return;
 	if (net_is_same(&l->parsed, &other->parsed))
 		fault_at(faults, at, "\"%s\": %s has it", l->address, name);
@@ -57,17 +65,23 @@ static void check_pods(const struct service_config *s, const struct place *at,
 
 void check_addresses(const struct config *c, struct str *faults)
 {
+	for (size_t i = 0; i < OWN; i++)
+		for (size_t k = 0; k < i; k++)
+			check_clash(own_listener(c, i), PLACE_KEY(NULL, own_names[i]),
+				    own_listener(c, k), own_names[k], faults);
 	for (size_t i = 0; i < c->listener_count; i++) {
 		const struct listener_config *l = &c->listeners[i];
-		if (!is_fixed(l))
-			continue;
-		check_clash(l, i, &c->admin, "admin.address", faults);
+		const struct place *at =
+			PLACE_KEY(PLACE_ITEM(PLACE_KEY(NULL, "listeners"), i), "address");
+		for (size_t k = 0; k < OWN; k++)
+			check_clash(l, at, own_listener(c, k), own_names[k], faults);
 		for (size_t k = 0; k < i; k++)
-			check_clash(l, i, &c->listeners[k], "another listener", faults);
+			check_clash(l, at, &c->listeners[k], "another listener", faults);
 	}
 	for (size_t i = 0; i < c->service_count; i++) {
 		const struct place *at = PLACE_ITEM(PLACE_KEY(NULL, "services"), i);
-		check_pods(&c->services[i], at, &c->admin, "admin.address", faults);
+		for (size_t k = 0; k < OWN; k++)
+			check_pods(&c->services[i], at, own_listener(c, k), own_names[k], faults);
 		for (size_t k = 0; k < c->listener_count; k++)
 			check_pods(&c->services[i], at, &c->listeners[k], "a listener", faults);
 	}

@@ -59,6 +59,16 @@ static void read_listener(struct config *c, struct listener_config *l, const str
 	server_tls_read(c, &l->tls, json_get(json, "tls"), PLACE_KEY(at, "tls"), faults);
 }
 
+/* One that is no client's: its options are the root's. */
+static void read_own_listener(struct config *c, struct listener_config *l, const struct json *root,
+			      const char *key, struct str *faults)
+{
+	if (l->address)
+		config_parse_address(&l->address, &l->parsed);
+	server_tls_read(c, &l->tls, json_get(json_get(root, key), "tls"),
+			PLACE_KEY(PLACE_KEY(NULL, key), "tls"), faults);
+}
+
 /* One line of characters that a header can carry. */
 static const char *token_fault(struct slice token)
 {
@@ -167,10 +177,10 @@ static struct config *read_root(const struct json *root, struct str *faults)
 	options_set_defaults(SCOPE_TOP, c);
 	options_read(SCOPE_TOP, c, root, NULL, faults);
 	read_forwarding(&c->forwarding, json_get(root, "forwarding"), faults);
-	config_parse_address(&c->admin.address, &c->admin.parsed);
 	read_token(c, faults);
-	server_tls_read(c, &c->admin.tls, json_find(root, "admin.tls"),
-			PLACE_KEY(PLACE_KEY(NULL, "admin"), "tls"), faults);
+	read_own_listener(c, &c->admin, root, "admin", faults);
+	c->keda.http2 = c->keda.tls.offers_http2 = true;
+	read_own_listener(c, &c->keda, root, "keda", faults);
 	read_lists(c, root, faults);
 	check_config(c, faults);
 	if (faults->len == before && !faults->failed)
@@ -268,6 +278,7 @@ void config_drop(struct config *c)
 	for (size_t i = 0; i < c->file_count; i++)
 		mem_free(c->files[i]);
 	server_tls_release(&c->admin.tls);
+	server_tls_release(&c->keda.tls);
 	for (size_t i = 0; i < c->service_count; i++)
 		config_service_release(&c->services[i]);
 	options_release(SCOPE_TOP, c);

@@ -235,7 +235,7 @@ struct config {
 	int references;
 	struct listener_config *listeners;
 	size_t listener_count;
-	struct listener_config admin;
+	struct listener_config admin, keda; /* no address: not served */
 	char *admin_token_file;
 	struct str admin_token; /* what is in it; empty: nobody is asked for one */
 	struct service_config *services;

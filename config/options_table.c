@@ -70,6 +70,11 @@ static const struct option top_options[] = {
 		 "Bearer SECRET\"; only /healthz and /readyz, which tell no more than that, are "
 		 "open to all. Left out: whoever reaches the address is served."},
 	SERVER_TLS("admin.", admin.tls),
+	{"keda.address", OPTION_TEXT, AT(keda.address), .form = form_address, .required = true,
+	 .fixed = true,
+	 .help = "Where KEDA finds its external scaler, over gRPC: the \"scalerAddress\" of a "
+		 "trigger of type external-push. Port 0: any free one. No \"keda\": nowhere."},
+	SERVER_TLS("keda.", keda.tls),
 	{"services", OPTION_LIST, 0, 1, 1000, .values = "services", .required = true,
 	 .help = "The sets of equal pods behind the gateway."},
 	{"limits.maxConnections", OPTION_INT, AT(limits.max_connections), 1, 1e6, "20000",
@@ -480,7 +485,7 @@ const struct scope option_scopes[SCOPE_COUNT] = {
 	[SCOPE_SLOT] = {"services[].slots[].", "a pattern of requests that take a slot",
 			slot_options, COUNT(slot_options)},
 	[SCOPE_CERTIFICATE] = {"listeners[].tls.certificates[].",
-			       "a certificate (of admin.tls too)", certificate_options,
+			       "a certificate (of admin.tls and keda.tls too)", certificate_options,
 			       COUNT(certificate_options)},
 	[SCOPE_KEY_FILE] = {"services[].apiKeys.file.",
 			    "the file of keys, a JSON object of its own", key_file_options,

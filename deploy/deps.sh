@@ -7,17 +7,20 @@ packages=
 for purpose in "$@"; do
 	case $purpose in
 	build) packages="$packages gcc libc6-dev make pkg-config libevent-dev node-llhttp
-		libssl-dev libcjson-dev libcurl4-openssl-dev libnghttp2-dev libyaml-dev" ;;
+		libssl-dev libcjson-dev libcurl4-openssl-dev libnghttp2-dev libyaml-dev
+		libprotobuf-c-dev protobuf-c-compiler" ;;
 	run) packages="$packages hey python3" ;;
 	test) packages="$packages libcmocka-dev clang-format python3 python3-pytest python3-pytest-xdist
 		python3-uvicorn python3-fastapi python3-websockets python3-hpack python3-hyperframe
-		nghttp2-client curl hey openssl procps mount util-linux" ;;
+		python3-grpcio python3-grpc-tools nghttp2-client curl hey openssl procps mount
+		util-linux" ;;
 	deep) packages="$packages clang libclang-rt-14-dev valgrind python3-h2" ;;
 	kubernetes) packages="$packages etcd-server iproute2 python3-yaml" ;;
 	observe) packages="$packages hey prometheus python3" ;;
 	browser) packages="$packages chromium chromium-driver python3-selenium" ;;
 	peers) packages="$packages haproxy nginx-light" ;;
-	bench) packages="$packages wrk nghttp2-client iproute2 openssl python3" ;;
+	bench) packages="$packages wrk nghttp2-client iproute2 openssl python3 python3-grpcio
+		python3-grpc-tools" ;;
 	*) echo "deps.sh: unknown purpose: $purpose" >&2; exit 2 ;;
 	esac
 done

@@ -22,6 +22,18 @@ static void text(struct exchange *x, const struct http_head *head, int status, c
 		   slice_is(head->method, "HEAD"));
 }
 
+static void reply_json(struct exchange *x, const struct http_head *head, const struct str *page)
+{
+	bool no_body = slice_is(head->method, "HEAD");
+	if (!page->failed)
+		reply_text(x, 200, "application/json", page->at, page->len, no_body);
+	else
+		reply_problem(x, &(struct problem){.status = 503,
+						   .reason = "overloaded",
+						   .detail = "there is no memory for it",
+						   .no_body = no_body});
+}
+
 static void healthz(struct exchange *x, const struct http_head *head)
 {
 	text(x, head, 200, "ok\n");
@@ -142,6 +154,29 @@ static bool next_segment(struct slice *path, char *segment, size_t size)
 	return n > 0 && n < size - 1;
 }
 
+/* GET /v1/services/SERVICE/demand: for KEDA's metrics-api, among others. */
+static bool show_demand(struct exchange *x, const struct http_head *head, struct slice path)
+{
+	char service[128], verb[16];
+	struct str page;
+	if (!next_segment(&path, service, sizeof(service)) ||
+	    !next_segment(&path, verb, sizeof(verb)) || path.len || strcmp(verb, "demand") != 0)
+		return false;
+	struct backend *b = backend_by_name(x->gateway, service);
+	if (!b) {
+		reply_problem(x, &(struct problem){.status = 404,
+						   .reason = "no_such_service",
+						   .detail = "GET /v1/services lists the services",
+						   .no_body = slice_is(head->method, "HEAD")});
+		return true;
+	}
+	str_init(&page);
+	demand_add_json(&page, b);
+	reply_json(x, head, &page);
+	str_release(&page);
+	return true;
+}
+
 /* POST /v1/services/SERVICE/pods/POD/release: an operator vouches that the pod is idle. */
 static bool release(struct exchange *x, const struct http_head *head, struct slice path)
 {
@@ -225,15 +260,17 @@ static void begin(struct exchange *x, const struct http_head *head)
 		}
 	}
 	size_t n = sizeof(prefix) - 1;
-	if (slice_is(head->method, "POST") && slice_starts(path, prefix) &&
-	    release(x, head, (struct slice){path.at + n, path.len - n}))
+	struct slice rest = {path.at + n, path.len - n};
+	if (reads && slice_starts(path, prefix) && show_demand(x, head, rest))
 		return;
-	reply_problem(
-		x, &(struct problem){.status = 404,
-				     .reason = "no_such_page",
-				     .detail = "GET /ui, /healthz, /readyz, /metrics, /v1/services "
-					       "or /v1/history, "
-					       "POST /v1/services/NAME/pods/POD/release"});
+	if (slice_is(head->method, "POST") && slice_starts(path, prefix) && release(x, head, rest))
+		return;
+	reply_problem(x, &(struct problem){
+				 .status = 404,
+				 .reason = "no_such_page",
+				 .detail = "GET /ui, /healthz, /readyz, /metrics, /v1/services, "
+					   "/v1/services/NAME/demand or /v1/history, "
+					   "POST /v1/services/NAME/pods/POD/release"});
 }
 
 static void ignore_body(struct exchange *x, const char *bytes, size_t len)

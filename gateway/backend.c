@@ -108,6 +108,11 @@ static bool is_taken(void *owner, const struct net_address *address)
 	return s.found;
 }
 
+static void on_settled(void *owner)
+{
+	demand_settled(owner);
+}
+
 static void on_probed(void *owner, bool idle_check, enum pod_answer answer)
 {
 	static const char *const results[] = {
@@ -132,6 +137,7 @@ static const struct activator_events events = {
 	.slot_freed = on_slot_freed,
 	.scaling_failed = on_scaling_failed,
 	.probed = on_probed,
+	.settled = on_settled,
 	.is_taken = is_taken,
 	.pod_freed = on_pod_freed,
 };
@@ -197,6 +203,7 @@ struct backend *backend_new(struct gateway *gw, struct config *holding,
 	task_init(&b->retire, on_retire, b);
 	service_stats_init(&b->stats, gw->metrics, b->name);
 	tenants_init(&b->tenants);
+	demand_init(b);
 	b->history = history_new(b);
 	list_push_back(&gw->backends, &b->link);
 	b->activator = activator_new(&gw->providers, config, &events, b);
@@ -231,6 +238,7 @@ void backend_retire(struct backend *b)
 {
 	log_info("%s: is no longer configured; its jobs finish", b->name);
 	b->is_retired = true;
+	demand_retired(b);
 	service_close(backend_service(b), loop_now_us(b->gateway->loop));
 	activator_changed(b->activator);
 	end_if_done(b);
@@ -266,6 +274,7 @@ void backend_free(struct backend *b)
 	if (b->activator)
 		activator_free(b->activator);
 	list_remove(&b->link);
+	demand_retired(b);
 	task_cancel(&b->retire);
 	LIST_EACH(other, &b->gateway->backends, struct backend, link)
 		name_is_used |= strcmp(other->name, b->name) == 0;

@@ -7,6 +7,7 @@
 
 #include "activator/activator.h"
 #include "config/config.h"
+#include "gateway/demand.h"
 #include "gateway/stats.h"
 #include "gateway/tenants.h"
 
@@ -22,6 +23,7 @@ struct backend {
 	struct service_stats stats;
 	struct tenants tenants;
 	struct history *history; /* what it did lately, for people */
+	struct demand_watchers watchers;
 	char *name;
 	uint64_t number; /* of this process, by which another one knows it */
 	bool is_retired; /* out of the configuration */

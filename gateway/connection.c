@@ -307,7 +307,7 @@ static void drain(struct connection *c)
 void connections_drain(struct gateway *gw)
 {
 	LIST_EACH(c, &gw->connections, struct connection, link)
-		if (!c->listener->is_admin && !c->relay) /* whoever relays ends that */
+		if (c->listener->kind != LISTENER_ADMIN && !c->relay) /* whoever relays ends that */
 			drain(c);
 }
 
@@ -318,7 +318,7 @@ int connections_end_idle(struct gateway *gw, int most)
 		bool is_open = c->state == CONNECTION_OPEN;
 		if (ended == most)
 			break;
-		if (c->listener->is_admin || c->relay)
+		if (c->listener->kind != LISTENER_CLIENTS || c->relay)
 			continue;
 		if (is_open ? c->protocol->is_idle(c->speaker) : has_said_nothing(c)) {
 			drain(c);

@@ -72,7 +72,7 @@ struct exchange_ops {
 	void (*inform)(struct exchange *, const struct answer *);
 	void (*respond)(struct exchange *, const struct answer *);
 	void (*write)(struct exchange *, const char *bytes, size_t len);
-	void (*end)(struct exchange *);
+	void (*end)(struct exchange *, const struct http_header *trailers, size_t count);
 	void (*reset)(struct exchange *);
 };
 
@@ -127,7 +127,14 @@ static inline void exchange_write(struct exchange *x, const char *bytes, size_t 
 
 static inline void exchange_end(struct exchange *x)
 {
-	x->ops->end(x);
+	x->ops->end(x, NULL, 0);
+}
+
+/* The same with a few headers behind the body, which must be one. HTTP/1 has none of them here. */
+static inline void exchange_end_with(struct exchange *x, const struct http_header *trailers,
+				     size_t count)
+{
+	x->ops->end(x, trailers, count);
 }
 
 /* The answer cannot be completed: the client must not take it for a whole one. Ends with `left`. */

@@ -156,11 +156,13 @@ static const struct listener_config *settings_of(const struct gateway *gw, const
 {
 	const struct config *c = gw->config;
 	size_t before = 0;
-	if (l->is_admin)
+	if (l->kind == LISTENER_ADMIN)
 		return &c->admin;
+	if (l->kind == LISTENER_KEDA)
+		return c->keda.address ? &c->keda : NULL;
 	for (struct list *at = l->link.prev; at != &gw->listeners; at = at->prev) {
 		const struct listener *other = LIST_OWNER(at, struct listener, link);
-		before += !other->is_admin && strcmp(other->address, l->address) == 0;
+		before += other->kind == l->kind && strcmp(other->address, l->address) == 0;
 	}
 	for (size_t i = 0; i < c->listener_count; i++)
 		if (strcmp(c->listeners[i].address, l->address) == 0 && before-- == 0)
@@ -285,10 +287,10 @@ static void on_drain_timeout(void *owner)
 	timer_set(&gw->drain_timer, loop_now_us(gw->loop) + REFUSE_US);
 }
 
-static void close_listeners(struct gateway *gw, bool admin_too)
+static void close_listeners(struct gateway *gw, bool all)
 {
 	LIST_EACH(l, &gw->listeners, struct listener, link)
-		if (admin_too || !l->is_admin)
+		if (all || l->kind == LISTENER_CLIENTS)
 			listener_close(l);
 }
 
@@ -324,6 +326,7 @@ static void drain(void *owner)
 	notify_stopping();
 	close_listeners(gw, false);
 	begin_draining(gw);
+	keda_step_aside(gw);
 	gateway_let_go(gw);
 	upgrade_drain_predecessors(gw);
 }
@@ -339,6 +342,7 @@ void gateway_step_down(struct gateway *gw)
 {
 	timer_clear(&gw->watch_timer);
 	begin_draining(gw);
+	keda_step_aside(gw);
 	connections_step_down(gw);
 }
 
@@ -347,10 +351,12 @@ void gateway_step_down(struct gateway *gw)
 static bool open_listeners(struct gateway *gw)
 {
 	const struct config *c = gw->config;
-	if (!listener_open(gw, &c->admin, &admin_handler, true))
+	if (!listener_open(gw, &c->admin, &admin_handler, LISTENER_ADMIN))
+		return false;
+	if (c->keda.address && !listener_open(gw, &c->keda, &keda_handler, LISTENER_KEDA))
 		return false;
 	for (size_t i = 0; i < c->listener_count; i++)
-		if (!listener_open(gw, &c->listeners[i], &request_handler, false))
+		if (!listener_open(gw, &c->listeners[i], &request_handler, LISTENER_CLIENTS))
 			return false;
 	inherited_close(&gw->inherited);
 	return true;
@@ -407,6 +413,7 @@ static bool start(struct gateway *gw, bool take_over)
 	/* The disk's thread reads it: it stays what it was, whatever a reload says. */
 	gw->spool.directory = gw->spool_directory = mem_must_strdup(gw->config->spool_directory);
 	pages_init(gw);
+	keda_init(gw);
 	stats_start(gw);
 	apply_limits(gw);
 	if (take_over && !upgrade_ask(gw))

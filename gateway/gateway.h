@@ -24,6 +24,7 @@
 #include "gateway/fleet.h"
 #include "gateway/http.h"
 #include "gateway/inherited.h"
+#include "gateway/keda.h"
 #include "gateway/pages.h"
 #include "metrics/metrics.h"
 
@@ -48,6 +49,7 @@ struct gateway {
 	struct metrics_registry *metrics;
 	struct fleet_walk sampled; /* how far a scrape has come */
 	struct pages pages;	   /* of the admin, being rendered */
+	struct keda keda;
 	struct list listeners;
 	struct inherited inherited; /* while it starts */
 	struct list backends;

@@ -281,7 +281,7 @@ static void begin_exchange(struct http1 *h)
 static bool has_no_room(struct http1 *h)
 {
 	bool awaits_head = h->state == HTTP1_IDLE || h->state == HTTP1_HEAD;
-	if (!awaits_head || h->connection->listener->is_admin ||
+	if (!awaits_head || h->connection->listener->kind != LISTENER_CLIENTS ||
 	    !budget_is_spent(&gateway_of(h)->memory))
 		return false;
 	shed_count(gateway_of(h), SHED_HEAD);

@@ -213,9 +213,10 @@ static void write_body(struct exchange *x, const char *bytes, size_t len)
 	str_clear(&h->head_out);
 }
 
-static void end(struct exchange *x)
+static void end(struct exchange *x, const struct http_header *trailers, size_t count)
 {
 	struct http1 *h = speaker_of(x);
+	(void)trailers, (void)count;
 	if (h->framing == FRAMED_BY_CHUNKS) {
 		struct iovec iov[2] = {{h->head_out.at, h->head_out.len}, {"0\r\n\r\n", 5}};
 		send_or_spool(h, iov, 2);

@@ -196,10 +196,14 @@ static bool is_idle(const void *speaker)
 	return is_empty(h) && !h2_is_in_head(h->h2);
 }
 
+/* In a drain a client's goes without a request; what is for others still lets newcomers in, who are to
+ * look elsewhere once they have been answered. */
 static bool ends_when_empty(const struct http2 *h)
 {
 	const struct gateway *gw = gateway_of(h);
-	return gw->draining || (h->served && !gw->config->limits.keep_alive_us);
+	bool is_clients = h->connection->listener->kind == LISTENER_CLIENTS;
+	bool ends = gw->draining || !gw->config->limits.keep_alive_us;
+	return ends && (h->served || (gw->draining && is_clients));
 }
 
 /* Writes what there is, and sees what comes next. Never called by an exchange's operation: streams

@@ -373,10 +373,22 @@ static void write_body(struct exchange *x, const char *bytes, size_t len)
 	go_on_later(s);
 }
 
-static void end(struct exchange *x)
+static void trail(struct http2_stream *s, const struct http_header *trailers, size_t count)
+{
+	struct h2_header headers[HEADERS_MAX];
+	size_t n = 0;
+	for (; n < count && n < HEADERS_MAX; n++)
+		headers[n] = (struct h2_header){trailers[n].name, trailers[n].value, false};
+	if (!h2_trail(s->speaker->h2, s->id, headers, n))
+		break_off(s, END_CLIENT_LEFT);
+}
+
+static void end(struct exchange *x, const struct http_header *trailers, size_t count)
 {
 	struct http2_stream *s = stream_of(x);
 	s->progress = ANSWER_ENDED;
+	if (count && !s->is_broken)
+		trail(s, trailers, count);
 	if (!s->sent_at) {
 		rate_floor_begin_sending(&s->floor, &gateway_of(s)->config->limits, moved_bytes(s),
 					 now_of(s));

@@ -12,9 +12,9 @@
 
 enum { FIRST_PASSED = 3 };
 
-bool inherited_add(struct inherited *in, int fd, const char *address, bool is_admin)
+bool inherited_add(struct inherited *in, int fd, const char *address, int kind)
 {
-	struct inherited_socket s = {.fd = fd, .is_admin = is_admin};
+	struct inherited_socket s = {.fd = fd, .kind = kind};
 	if (in->count == INHERITED_MAX || !net_bound(fd, &s.bound)) {
 		close(fd);
 		return false;
@@ -35,25 +35,25 @@ void inherited_from_manager(struct inherited *in)
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
 	for (int i = 0; i < n && i < INHERITED_MAX; i++)
-		if (!inherited_add(in, FIRST_PASSED + i, NULL, false))
+		if (!inherited_add(in, FIRST_PASSED + i, NULL, 0))
 			log_warn("socket %d of LISTEN_FDS listens to no TCP address: closed", i);
 }
 
-static bool is_for(const struct inherited_socket *s, const struct listener_config *c, bool is_admin)
+static bool is_for(const struct inherited_socket *s, const struct listener_config *c, int kind)
 {
 	if (s->fd < 0)
 		return false;
 	if (s->address)
-		return s->is_admin == is_admin && strcmp(s->address, c->address) == 0;
+		return s->kind == kind && strcmp(s->address, c->address) == 0;
 	return net_is_same(&s->bound, &c->parsed);
 }
 
-int inherited_take(struct inherited *in, const struct listener_config *c, bool is_admin,
+int inherited_take(struct inherited *in, const struct listener_config *c, int kind,
 		   struct net_address *bound)
 {
 	for (int i = 0; i < in->count; i++) {
 		struct inherited_socket *s = &in->sockets[i];
-		if (!is_for(s, c, is_admin))
+		if (!is_for(s, c, kind))
 			continue;
 		int fd = s->fd;
 		s->fd = -1;

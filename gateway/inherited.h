@@ -17,7 +17,7 @@ enum { INHERITED_MAX = 256 };
 struct inherited_socket {
 	int fd;	       /* -1: taken */
 	char *address; /* as its listener was configured; NULL: known by what it is bound to */
-	bool is_admin;
+	int kind;      /* of its listener: see listener.h */
 	struct net_address bound;
 };
 
@@ -30,10 +30,10 @@ struct inherited {
 void inherited_from_manager(struct inherited *);
 
 /* Takes the descriptor over, also if it fails: it listens to nothing, or there are too many. */
-bool inherited_add(struct inherited *, int fd, const char *address, bool is_admin);
+bool inherited_add(struct inherited *, int fd, const char *address, int kind);
 
 /* The socket for this listener, or -1. */
-int inherited_take(struct inherited *, const struct listener_config *, bool is_admin,
+int inherited_take(struct inherited *, const struct listener_config *, int kind,
 		   struct net_address *bound);
 
 /* Closes those that nobody took, and says so. */

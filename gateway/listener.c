@@ -15,7 +15,10 @@
 #include "gateway/shed.h"
 #include "gateway/stats.h"
 
-enum { ACCEPTS_PER_TURN = 64, BACKLOG_MAX = 4096, ADMIN_CONNECTIONS = 256 };
+enum { ACCEPTS_PER_TURN = 64, BACKLOG_MAX = 4096 };
+
+/* At once, of those who are no clients. */
+static const int64_t most_of_kind[LISTENER_KINDS] = {[LISTENER_ADMIN] = 256, [LISTENER_KEDA] = 64};
 
 static const int64_t PAUSE_US = 100 * US_PER_MS;
 
@@ -46,8 +49,8 @@ static const struct turn_away no_descriptors = {"503 Service Unavailable", "no_d
 						"the gateway has no descriptors left for clients"};
 static const struct turn_away no_memory = {"503 Service Unavailable", "overloaded",
 					   "the gateway's memory for clients is used up"};
-static const struct turn_away admin_is_full = {"503 Service Unavailable", "too_many_connections",
-					       "too many clients of the admin address"};
+static const struct turn_away kind_is_full = {"503 Service Unavailable", "too_many_connections",
+					      "too many connections to this address"};
 
 static bool has_enough(const struct gateway *gw, const struct net_address *peer)
 {
@@ -59,13 +62,13 @@ static bool has_enough(const struct gateway *gw, const struct net_address *peer)
 	return clients_count(&gw->clients, peer) >= most;
 }
 
-/* NULL: it may come in. The admin must stay reachable when the clients take all there is. */
+/* NULL: it may come in. The others must stay reachable when the clients take all there is. */
 static const struct turn_away *objection(const struct listener *l, int fd,
 					 const struct net_address *peer)
 {
 	const struct gateway *gw = l->gateway;
-	if (l->is_admin)
-		return l->connection_count >= ADMIN_CONNECTIONS ? &admin_is_full : NULL;
+	if (l->kind != LISTENER_CLIENTS)
+		return l->connection_count >= most_of_kind[l->kind] ? &kind_is_full : NULL;
 	if (gw->connection_count >= gateway_max_connections(gw))
 		return &gateway_is_full;
 	if (l->max_connections && l->connection_count >= l->max_connections)
@@ -119,6 +122,8 @@ static bool accept_some(struct listener *l, int most)
 			continue;
 		}
 		if (fd >= 0) {
+			if (l->kind == LISTENER_KEDA)
+				net_keep_alive(fd); /* it follows services in silence, for days */
 			connection_start(gw, l, fd, &peer);
 			continue;
 		}
@@ -158,7 +163,7 @@ bool listener_enter(struct listener *l, const struct net_address *peer, struct c
 {
 	struct gateway *gw = l->gateway;
 	*client = NULL;
-	if (!l->is_admin) {
+	if (l->kind == LISTENER_CLIENTS) {
 		*client = clients_enter(&gw->clients, peer);
 		if (!*client)
 			return false;
@@ -182,7 +187,7 @@ static void resume(struct gateway *gw)
 void listener_leave(struct listener *l, struct client *client)
 {
 	struct gateway *gw = l->gateway;
-	if (!l->is_admin) {
+	if (l->kind == LISTENER_CLIENTS) {
 		clients_leave(&gw->clients, client);
 		gw->connection_count--;
 		metrics_gauge_add(l->open, -1);
@@ -212,7 +217,7 @@ void listener_count_protocol(struct listener *l, bool is_http2)
 void listener_count_handshake(struct listener *l, enum handshake how)
 {
 	static const char *const names[] = {"full", "resumed", "failed", "timeout"};
-	if (l->is_admin)
+	if (l->kind != LISTENER_CLIENTS)
 		return;
 	if (!l->handshakes[how])
 		l->handshakes[how] = metrics_counter(l->gateway->metrics, METRIC_TLS_HANDSHAKES,
@@ -221,7 +226,8 @@ void listener_count_handshake(struct listener *l, enum handshake how)
 }
 
 static struct listener *new_listener(struct gateway *gw, const struct listener_config *c,
-				     const struct exchange_handler *handler, bool is_admin)
+				     const struct exchange_handler *handler,
+				     enum listener_kind kind)
 {
 	struct listener *l = mem_must_zalloc(sizeof(*l));
 	list_init(&l->link);
@@ -229,11 +235,11 @@ static struct listener *new_listener(struct gateway *gw, const struct listener_c
 	l->io.fd = -1;
 	l->address = mem_must_strdup(c->address);
 	listener_configure(l, c);
-	l->is_admin = is_admin;
+	l->kind = kind;
 	l->handler = handler;
 	l->references = 1;
 	task_init(&l->retry, on_retry, l);
-	if (!is_admin) {
+	if (kind == LISTENER_CLIENTS) {
 		const char *label = l->address;
 		l->accepted = metrics_counter(gw->metrics, METRIC_CONNECTIONS, &label);
 		l->open = metrics_gauge(gw->metrics, METRIC_OPEN_CONNECTIONS, &label);
@@ -245,10 +251,11 @@ static struct listener *new_listener(struct gateway *gw, const struct listener_c
 }
 
 struct listener *listener_open(struct gateway *gw, const struct listener_config *c,
-			       const struct exchange_handler *handler, bool is_admin)
+			       const struct exchange_handler *handler, enum listener_kind kind)
 {
-	struct listener *l = new_listener(gw, c, handler, is_admin);
-	int fd = inherited_take(&gw->inherited, c, is_admin, &l->bound);
+	static const char *const names[] = {"listening", "admin", "keda"};
+	struct listener *l = new_listener(gw, c, handler, kind);
+	int fd = inherited_take(&gw->inherited, c, kind, &l->bound);
 	l->is_kept = fd >= 0;
 	if (fd < 0)
 		fd = net_listen(&c->parsed, &l->bound);
@@ -261,8 +268,7 @@ struct listener *listener_open(struct gateway *gw, const struct listener_config 
 	}
 	char where[NET_TEXT_BYTES];
 	net_format(&l->bound, where);
-	log_info("%s on %s://%s", is_admin ? "admin" : "listening", l->tls ? "https" : "http",
-		 where);
+	log_info("%s on %s://%s", names[kind], l->tls ? "https" : "http", where);
 	list_push_back(&gw->listeners, &l->link);
 	return l;
 }
@@ -286,7 +292,7 @@ struct listener *listener_private(struct gateway *gw, const char *name,
 				  const struct exchange_handler *handler)
 {
 	struct listener_config c = {.address = (char *)(uintptr_t)name};
-	return new_listener(gw, &c, handler, false);
+	return new_listener(gw, &c, handler, LISTENER_CLIENTS);
 }
 
 void listener_drop(struct listener *l)

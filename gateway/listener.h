@@ -1,8 +1,8 @@
 /*
  * Listening sockets. When descriptors run out, accepting pauses until some are closed; those that
  * come meanwhile wait in the kernel. Over a limit of connections a client is told so and closed; so
- * it is when the last descriptors would go: those are for pods, for temporary files and the admin,
- * which has no such limit but a fixed one.
+ * it is when the last descriptors would go: those are for pods, for temporary files and for the
+ * addresses that are not for clients.
  */
 #ifndef SLOTGATE_GATEWAY_LISTENER_H
 #define SLOTGATE_GATEWAY_LISTENER_H
@@ -24,6 +24,15 @@ enum handshake {
 	HANDSHAKES,
 };
 
+/* Whom an address is for. Only clients are counted, limited and waited for in a drain; the others are
+ * served to its end, and each may have a few connections. */
+enum listener_kind {
+	LISTENER_CLIENTS,
+	LISTENER_ADMIN, /* people, Prometheus */
+	LISTENER_KEDA,
+	LISTENER_KINDS,
+};
+
 struct listener {
 	struct list link;
 	struct gateway *gateway;
@@ -35,13 +44,13 @@ struct listener {
 	bool half_close, http2;
 	struct tls_context *tls; /* of new connections; NULL: plain */
 	int64_t max_connections; /* 0: no limit of its own */
-	bool is_admin;
+	enum listener_kind kind;
 	int64_t connection_count;
 	bool is_kept; /* by the process that is about to take over */
 	struct net_address bound;
 	const struct exchange_handler *handler;
 	int references;			  /* connections, and the gateway's list */
-	struct metrics_counter *accepted; /* NULL for the admin: its clients are not counted */
+	struct metrics_counter *accepted; /* NULL where they are not counted */
 	struct metrics_gauge *open;
 	struct metrics_counter *spoke[2]; /* HTTP/1, HTTP/2 */
 	struct metrics_counter *handshakes[HANDSHAKES];
@@ -54,7 +63,7 @@ void listener_configure(struct listener *, const struct listener_config *);
 
 /* Opens one; NULL: errno says why, and the log too. */
 struct listener *listener_open(struct gateway *, const struct listener_config *,
-			       const struct exchange_handler *, bool is_admin);
+			       const struct exchange_handler *, enum listener_kind);
 
 /* Takes those that have connected already, then accepts no more; its connections go on. */
 void listener_close(struct listener *);

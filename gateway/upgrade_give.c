@@ -127,9 +127,7 @@ static void offer(struct upgrade *u, const struct message *m)
 	}
 	LIST_EACH(l, &gw->listeners, struct listener, link) {
 		l->is_kept = false;
-		say_begin(&u->packet, "listener");
-		say_text(&u->packet, "address", l->address);
-		say_bool(&u->packet, "isAdmin", l->is_admin);
+		say_listener(&u->packet, "listener", l);
 		said = said && say(u, l->io.fd);
 	}
 	say_begin(&u->packet, "listening");
@@ -142,7 +140,7 @@ static void offer(struct upgrade *u, const struct message *m)
 static void keep(struct upgrade *u, const struct message *m)
 {
 	LIST_EACH(l, &u->gateway->listeners, struct listener, link) {
-		if (l->is_kept || l->is_admin != message_bool(m, "isAdmin") ||
+		if (l->is_kept || (int)l->kind != message_listener_kind(m) ||
 		    strcmp(l->address, message_text(m, "address")) != 0)
 			continue;
 		l->is_kept = true;
@@ -240,7 +238,7 @@ static void on_soon(void *owner)
 static void close_listeners(struct gateway *gw)
 {
 	LIST_EACH(l, &gw->listeners, struct listener, link) {
-		if (l->is_kept || l->is_admin)
+		if (l->is_kept || l->kind != LISTENER_CLIENTS)
 			listener_let_go(l);
 		else
 			listener_close(l);

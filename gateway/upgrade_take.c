@@ -248,7 +248,7 @@ static bool take_listeners(struct predecessor *p)
 		bool is_end = message_is(&m, "listening");
 		if (more && m.fd >= 0 &&
 		    !inherited_add(&p->gateway->inherited, message_take_fd(&m),
-				   message_text(&m, "address"), message_bool(&m, "isAdmin")))
+				   message_text(&m, "address"), message_listener_kind(&m)))
 			log_warn("a listening socket of the running slotgate is not usable");
 		message_clear(&m);
 		if (!more && !is_end)
@@ -348,9 +348,7 @@ bool upgrade_take(struct gateway *gw)
 	LIST_EACH(l, &gw->listeners, struct listener, link) {
 		if (!l->is_kept)
 			continue;
-		say_begin(&p->packet, "kept");
-		say_text(&p->packet, "address", l->address);
-		say_bool(&p->packet, "isAdmin", l->is_admin);
+		say_listener(&p->packet, "kept", l);
 		if (!say(p))
 			return false;
 	}

@@ -140,6 +140,15 @@ void say_end(struct str *s)
 	str_add_char(s, '}');
 }
 
+/* Older processes know the admin's from all others. */
+void say_listener(struct str *s, const char *word, const struct listener *l)
+{
+	say_begin(s, word);
+	say_text(s, "address", l->address);
+	say_bool(s, "isAdmin", l->kind == LISTENER_ADMIN);
+	say_int(s, "kind", l->kind);
+}
+
 /* --- hearing --------------------------------------------------------------------------------- */
 
 enum heard message_receive(int socket, struct message *m)
@@ -203,4 +212,10 @@ bool message_bool(const struct message *m, const char *key)
 {
 	bool yes = false;
 	return json_bool(json_get(m->json, key), &yes) && yes;
+}
+
+int message_listener_kind(const struct message *m)
+{
+	int is_admin = message_bool(m, "isAdmin") ? LISTENER_ADMIN : LISTENER_CLIENTS;
+	return (int)message_int(m, "kind", is_admin);
 }

@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "base/net.h"
 #include "base/str.h"
+#include "gateway/listener.h"
 
 enum { UPGRADE_PROTOCOL = 1, UPGRADE_PACKET_BYTES = 16 << 10 };
 
@@ -40,6 +41,9 @@ void say_id(struct str *, const char *key, uint64_t); /* as text: JSON's numbers
 void say_bool(struct str *, const char *key, bool);
 void say_end(struct str *);
 
+/* The same of a listener: which one it is. */
+void say_listener(struct str *, const char *word, const struct listener *);
+
 /* --- hearing --- */
 
 struct message {
@@ -60,5 +64,6 @@ const char *message_text(const struct message *, const char *key);
 int64_t message_int(const struct message *, const char *key, int64_t fallback);
 uint64_t message_id(const struct message *, const char *key);
 bool message_bool(const struct message *, const char *key);
+int message_listener_kind(const struct message *); /* of one that say_listener has made */
 
 #endif

@@ -149,7 +149,7 @@ def quick():
 
 
 FUZZ_TARGETS = {"request": "http.dict", "response": "http.dict", "http2": "http2.dict",
-                "config": "config.dict", "core": "http.dict",
+                "grpc": "grpc.dict", "config": "config.dict", "core": "http.dict",
                 "kubernetes": "kubernetes.dict"}  # and the words they know
 
 

@@ -619,8 +619,14 @@ void service_count(struct service *s, int64_t now_us, struct service_counts *c)
 	c->waiting_passes = s->waiting_passes;
 	c->desired = a->desired;
 	c->concurrency = a->current;
+	c->target = a->target;
 	autoscaler_averages(a, now_us, &c->stable_concurrency, &c->panic_concurrency);
 	c->panicking = a->panic_us >= 0;
+}
+
+bool service_is_active(const struct service *s)
+{
+	return s->autoscaler.current > 0 || s->waiting_passes > 0 || s->passes > 0;
 }
 
 const struct pod *service_pod(const struct service *s, uint64_t pod)

@@ -188,6 +188,7 @@ struct service_counts {
 	int64_t uploading, waiting, waiting_passes;
 	int64_t desired;    /* pods, by the autoscaler */
 	double concurrency; /* now: in flight and waiting */
+	double target;	    /* that a pod should have */
 	double stable_concurrency, panic_concurrency;
 	bool panicking;
 };
@@ -200,6 +201,10 @@ uint64_t service_grant_owner(const struct service *, uint64_t grant); /* 0: it h
 /* Whether the end of this grant's job is still to be told: it has not ended, nor has it been lost sight
  * of. */
 bool service_grant_is_open(const struct service *, uint64_t grant);
+
+/* Something waits or is at work, also beside the slots: a first pod is wanted, or the last one needed.
+ */
+bool service_is_active(const struct service *);
 
 /* No pod is open to grants: a newcomer waits for the first one. */
 bool service_is_cold(const struct service *);

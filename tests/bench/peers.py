@@ -110,11 +110,12 @@ class Slotgate(Gateway):
             "queue": {"maxRequests": 100000, "maxWait": "600s"},
             "readiness": {"tcpSocket": True}}
         listener = {"address": self.addresses[0]}
-        self.admin_port = free_ports(1)
+        self.admin_port, self.keda_port = free_ports(1), free_ports(1)
         if self.tls:
             listener["tls"] = {"certificates": [
                 {"certificate": f"{self.tls}.pem", "key": f"{self.tls}.key"}]}
         config = {"listeners": [listener], "admin": {"address": f"127.0.0.1:{self.admin_port}"},
+                  "keda": {"address": f"127.0.0.1:{self.keda_port}"},
                   "log": {"access": "off"}, "services": [service],
                   "spoolDirectory": str(self.directory)}
         path = self.write("slotgate.json", json.dumps(config, indent=1))

@@ -12,6 +12,7 @@
 int fuzz_request(const uint8_t *data, size_t size);
 int fuzz_response(const uint8_t *data, size_t size);
 int fuzz_http2(const uint8_t *data, size_t size);
+int fuzz_grpc(const uint8_t *data, size_t size);
 int fuzz_config(const uint8_t *data, size_t size);
 int fuzz_kubernetes(const uint8_t *data, size_t size);
 int fuzz_core(const uint8_t *data, size_t size);

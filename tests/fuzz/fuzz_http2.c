@@ -60,6 +60,8 @@ static void answer(struct stream *s)
 	s->has_answered = true;
 	s->left = (s->world->choice & 3) * 20000;
 	FUZZ_CHECK(h2_respond(s->world->h2, s->id, 200, headers, 2, s->left > 0), s->id, s->left);
+	if (s->left && s->id % 5 == 0)
+		FUZZ_CHECK(h2_trail(s->world->h2, s->id, headers + 1, 1), s->id, s->left);
 }
 
 static void read_head(const struct h2_head *in)

@@ -17,6 +17,7 @@ static const struct target {
 } targets[] = {
 	{"request", fuzz_request}, {"response", fuzz_response}, {"http2", fuzz_http2},
 	{"config", fuzz_config},   {"core", fuzz_core},		{"kubernetes", fuzz_kubernetes},
+	{"grpc", fuzz_grpc},
 };
 enum { TARGETS = sizeof(targets) / sizeof(*targets) };
 

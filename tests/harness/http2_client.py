@@ -34,6 +34,7 @@ class Answer(Response):
     def __init__(self):
         self.version, self.status, self.headers = "HTTP/2", None, []
         self.interim, self.pieces = [], []  # statuses before the final one; DATA
+        self.trailers = []
         self.ended, self.reset = False, None
 
     @property
@@ -41,6 +42,9 @@ class Answer(Response):
         return b"".join(self.pieces)
 
     def take_head(self, fields):
+        if ":status" not in dict(fields):
+            self.trailers = fields
+            return
         self.headers = [(name, value) for name, value in fields if not name.startswith(":")]
         status = int(dict(fields)[":status"])
         if status < 200:

@@ -20,7 +20,9 @@ karpenter sigs.k8s.io/karpenter@v1.14.1
 karpenter-aws github.com/aws/karpenter-provider-aws@v1.14.1
 	pkg/apis/crds/karpenter.k8s.aws_ec2nodeclasses.yaml
 knative knative.dev/serving@v0.51.0
-	config/core/300-resources/service.yaml"
+	config/core/300-resources/service.yaml
+keda github.com/kedacore/keda/v2@v2.21.0
+	config/crd/bases/keda.sh_scaledobjects.yaml"
 GO_OLDEST=121 # from here on, Go fetches the version that go.mod asks for
 
 release=$(sed -n 's|^\tk8s.io/kubernetes \(v[0-9.]*\)$|\1|p' go.mod)

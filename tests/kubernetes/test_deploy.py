@@ -18,6 +18,8 @@ from harness.wait import wait_until
 DEPLOY = ROOT / "deploy"
 PLAIN = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 EXAMPLES = sorted(path.parent for path in (DEPLOY / "examples/kubernetes").glob("*/pods.yaml"))
+SCALED_OBJECTS = sorted(path for path in (DEPLOY / "keda").glob("*.yaml")
+                        if path.name != "values.yaml")
 CHART = DEPLOY / "helm/slotgate"
 JSON_IN_CONFIG_MAP = "slotgate.json"
 OF_HELM = {"app.kubernetes.io/managed-by", "helm.sh/chart"}
@@ -54,10 +56,10 @@ def seconds(duration):
 
 @pytest.fixture(scope="session")
 def schemas(cluster):
-    """What other projects add to the API: ServiceMonitor, NodePool, EC2NodeClass, and Knative's
-    Service."""
+    """What other projects add to the API: ServiceMonitor, NodePool, EC2NodeClass, Knative's Service,
+    and ScaledObject."""
     folder = built() / "schemas"
-    wanted = ["prometheus-operator", "karpenter", "karpenter-aws", "knative"]
+    wanted = ["prometheus-operator", "karpenter", "karpenter-aws", "knative", "keda"]
     if missing := [name for name in wanted if not (folder / f"{name}.yaml").exists()]:
         pytest.skip(f"the schemas of {', '.join(missing)} are not there; use make test-kubernetes")
     api = cluster.admin
@@ -116,6 +118,27 @@ def test_the_chart_passes_lint():
 def test_examples_are_accepted(api, namespace, schemas, example):
     accept(api, documents((example / "pods.yaml").read_text()), namespace)
     accept(api, rendered(namespace, "-f", example / "values.yaml"), namespace)
+
+
+@pytest.mark.parametrize("path", SCALED_OBJECTS, ids=lambda path: path.name)
+def test_scaled_objects_are_accepted(api, namespace, schemas, path):
+    accept(api, documents(path.read_text()), namespace)
+    accept(api, rendered(namespace, "-f", DEPLOY / "keda/values.yaml"), namespace)
+
+
+def test_what_scaled_objects_ask_for_is_served():
+    manifests = rendered("stable-diffusion", "-f", DEPLOY / "keda/values.yaml")
+    services = {m["metadata"]["name"]: m for m in manifests if m["kind"] == "Service"}
+    ports = {(name, port["port"]) for name, m in services.items() for port in m["spec"]["ports"]}
+    names = {service["name"] for service in configuration(manifests)["services"]}
+    for path in SCALED_OBJECTS:
+        [manifest] = documents(path.read_text())
+        [trigger] = manifest["spec"]["triggers"]
+        text = trigger["metadata"].get("scalerAddress") or trigger["metadata"]["url"]
+        name, port = re.search(r"([\w-]+)\.stable-diffusion\.svc:(\d+)", text).groups()
+        assert (name, int(port)) in ports
+        assert (trigger["metadata"].get("service") or text.split("/")[-2]) in names
+        assert manifest["spec"]["scaleTargetRef"]["name"] in names
 
 
 def test_a_field_that_does_not_exist_is_refused(api, namespace):
@@ -212,7 +235,7 @@ def test_to_delete_pods_is_asked_for(cluster, api, namespace):
 def configurations():
     plain = [("plain", lambda: documents((DEPLOY / "kubernetes/slotgate.yaml").read_text()))]
     return plain + [(path.name, lambda path=path: rendered(
-        "stable-diffusion", "-f", path / "values.yaml")) for path in EXAMPLES]
+        "stable-diffusion", "-f", path / "values.yaml")) for path in [*EXAMPLES, DEPLOY / "keda"]]
 
 
 @pytest.mark.parametrize("manifests", [pytest.param(make, id=name)
@@ -245,7 +268,8 @@ def test_slotgate_has_time_and_room_for_what_it_is_configured(manifests):
     assert settings["spoolDirectory"] in mounts
     ports = {port["containerPort"] for port in container["ports"]}
     assert {int(listener["address"].rsplit(":", 1)[1])
-            for listener in [*settings["listeners"], settings["admin"]]} == ports
+            for listener in [*settings["listeners"], settings["admin"],
+                             *filter(None, [settings.get("keda")])]} == ports
 
 
 # --- the pods behind it ---
@@ -327,7 +351,7 @@ def test_the_image_has_the_libraries_that_slotgate_needs():
     paths = re.findall(r"=> (/\S+)", listed)
     dockerfile = (DEPLOY / "Dockerfile").read_text()
     install = re.search(r"apt-get -y --no-install-recommends install(.*?)&&", dockerfile, re.S)[1]
-    wanted = [re.match(r"lib(event_core|curl|ssl|crypto|cjson|nghttp2|yaml)", Path(p).name)
+    wanted = [re.match(r"lib(event_core|curl|ssl|crypto|cjson|nghttp2|protobuf-c|yaml)", Path(p).name)
               for p in paths]
     packages = {subprocess.run(["dpkg", "-S", os.path.realpath(path)], text=True, check=True,
                                stdout=subprocess.PIPE).stdout.split(":")[0]

@@ -51,12 +51,12 @@ static const struct row file_faults[] = {
 
 static const struct row key_faults[] = {
 	{TOP("'lisseners': []"), "lisseners: unknown key; did you mean \"listeners\"?"},
-	{TOP("'zzz': 1"),
-	 "zzz: unknown key; known here are listeners, admin, services, limits, forwarding, log, "
-	 "spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
-	{TOP("'': 1"),
-	 "[\"\"]: unknown key; known here are listeners, admin, services, limits, forwarding, log, "
-	 "spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
+	{TOP("'zzz': 1"), "zzz: unknown key; known here are listeners, admin, keda, services, "
+			  "limits, forwarding, log, "
+			  "spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
+	{TOP("'': 1"), "[\"\"]: unknown key; known here are listeners, admin, keda, services, "
+		       "limits, forwarding, log, "
+		       "spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
 	{TOP("'forwarding': {'trustedProxy': []}"),
 	 "forwarding.trustedProxy: unknown key; did you mean \"trustedProxies\"?"},
 	{TOP("'forwarding': {'headers': 'all'}"),
@@ -224,6 +224,12 @@ static const struct row list_faults[] = {
 	 "listeners[0].address: \":65536\": its port is not a number from 0 to 65535"},
 	{TOP("'admin': {'address': '127.0.0.1'}"),
 	 "admin.address: \"127.0.0.1\": not an address of the form HOST:PORT"},
+	{TOP("'keda': {}"), "keda.address: required"},
+	{TOP("'keda': {'address': 'x:1'}"),
+	 "keda.address: \"x:1\": its host is not a numeric address or \"localhost\""},
+	{TOP("'keda': {'address': ':9091', 'tls': {}}"), "keda.tls.certificates: required"},
+	{TOP("'admin': {'address': ':9091'}, 'keda': {'address': ':9091'}"),
+	 "keda.address: \"0.0.0.0:9091\": admin.address has it"},
 	{SERVICES("'a'"), "services[0]: must be an object, not \"a\""},
 	{SERVICES("{}"), "services[0].name: required\n"
 			 "services[0].pods: required: where the pods are, as \"static\", "

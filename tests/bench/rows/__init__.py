@@ -83,7 +83,7 @@ def check_clean(interval, what):
 
 def registry():
     """All rows in the order of the page."""
-    from rows import cold, core, leaving, memory, pass_through, queue, slow, tls
+    from rows import cold, core, leaving, memory, pass_through, push, queue, slow, tls
     return [
         pass_through.PassThrough(64, "64 B"),
         pass_through.PassThrough(64 << 10, "64 KiB"),
@@ -97,6 +97,7 @@ def registry():
         slow.Slow("down"),
         slow.Slow("up"),
         cold.Cold(),
+        push.Push(),
         pass_through.Large(),
         tls.Requests(),
         tls.Handshakes(resume=False),

@@ -40,6 +40,7 @@ KINDS = {
     "ServiceMonitor": ("monitoring.coreos.com/v1", "servicemonitors", True),
     "NodePool": ("karpenter.sh/v1", "nodepools", False),
     "EC2NodeClass": ("karpenter.k8s.aws/v1", "ec2nodeclasses", False),
+    "ScaledObject": ("keda.sh/v1alpha1", "scaledobjects", True),
     "KnativeService": ("serving.knative.dev/v1", "services", True),
 }
 
