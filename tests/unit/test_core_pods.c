@@ -541,6 +541,25 @@ static void a_quarantined_pod_is_restarted_after_its_limit(void **state)
 	assert_int_equal(w->forgotten[0], 1);
 }
 
+/* Kubernetes replaces a pod that is deleted, whoever writes replicas; of a static one nobody does. */
+static void one_whose_number_is_anothers_is_replaced_all_the_same(void **state)
+{
+	struct world *w = *state;
+	for (int kubernetes = 0; kubernetes < 2; kubernetes++) {
+		world_stop(w);
+		world_init(w);
+		w->config.quarantine.restart_after_us = 20 * S;
+		w->config.provider = kubernetes ? PROVIDER_KUBERNETES : PROVIDER_STATIC;
+		world_start(w, false);
+		world_pod(w, "a");
+		world_work(w, 0, TICKET_SLOT);
+		world_time_out(w, 0);
+		world_at(w, 30 * S);
+		assert_int_equal(w->removed_count, kubernetes);
+		assert_int_equal(world_state(w, "a"), kubernetes ? POD_REMOVING : POD_QUARANTINED);
+	}
+}
+
 static void an_ejected_pod_that_works_is_not_restarted(void **state)
 {
 	struct world *w = *state;
@@ -590,6 +609,7 @@ int main(void)
 		SCENARIO(a_starting_pod_goes_before_a_ready_one),
 		SCENARIO(a_quarantined_pod_is_replaced_up_to_max_scale),
 		SCENARIO(a_quarantined_pod_is_restarted_after_its_limit),
+		SCENARIO(one_whose_number_is_anothers_is_replaced_all_the_same),
 		SCENARIO(an_ejected_pod_that_works_is_not_restarted),
 	};
 	return cmocka_run_group_tests_name("core: pods", tests, NULL, NULL);
