@@ -84,7 +84,9 @@ static void take_away(struct kube_fleet *f, struct kube_member *m, int64_t now_u
 
 static void end(struct kube_fleet *f, struct kube_member *m, int64_t now_us)
 {
+	const struct pod *p = service_pod(f->service, m->id);
 	m->state = KUBE_AWAY;
+	m->left_work = p && !pod_is_idle(p);
 	service_pod_gone(f->service, m->id, now_us);
 	m->id = 0;
 	m->is_removing = false;
@@ -127,11 +129,31 @@ static void displace(struct kube_fleet *f, struct kube_member *older, struct kub
 		take_away(f, older, now_us);
 }
 
+/* FNV-1a; never 0. */
+static uint64_t hash_place(const char *where)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+	for (; *where; where++)
+		hash = (hash ^ (unsigned char)*where) * UINT64_C(1099511628211);
+	return hash | 1;
+}
+
+/* The last that was sent to a pod may have come to the next one at its address. */
+static bool is_haunted(const struct kube_fleet *f, const char *where)
+{
+	uint64_t hash = hash_place(where);
+	for (size_t i = 0; i < KUBE_HAUNTED; i++)
+		if (f->haunted[i] == hash)
+			return true;
+	return false;
+}
+
 /* Without memory nobody is found to share it. */
 static void take_place(struct kube_fleet *f, struct kube_member *m, int64_t now_us)
 {
 	struct kube_member *was = map_get(&f->by_place, m->where);
 	m->is_displaced = m->displaces = false;
+	m->seen_young &= !is_haunted(f, m->where);
 	if (was && !is_younger(m, was)) {
 		displace(f, m, was, now_us);
 		return;
@@ -144,6 +166,9 @@ static void take_place(struct kube_fleet *f, struct kube_member *m, int64_t now_
 /* The one that had it before has it again, if it is still there. */
 static void leave_place(struct kube_fleet *f, struct kube_member *m)
 {
+	if (m->left_work)
+		f->haunted[f->haunted_next++ % KUBE_HAUNTED] = hash_place(m->where);
+	m->left_work = false;
 	if (map_get(&f->by_place, m->where) != m)
 		return;
 	map_remove(&f->by_place, m->where);
@@ -347,7 +372,8 @@ static bool may_have_work(const struct kube_fleet *f, const struct kube_member *
 {
 	bool is_ready = e ? e->is_ready : m->pod.is_ready;
 	if (f->is_held || !m->port || m->pod.meta.is_deleted || m->pod.has_ended ||
-	    m->pod.trouble != KUBE_NO_TROUBLE || (e && e->is_terminating))
+	    m->pod.trouble != KUBE_NO_TROUBLE || (e && e->is_terminating) ||
+	    (!e && m->had_endpoint))
 		return false;
 	/* It has lost its address, or replicas were lowered while it had no work: it may be the one. */
 	if (!kube_member_is_named(m) || m->is_displaced || (m->doomed_us && !m->id))
@@ -360,6 +386,7 @@ static void settle(struct kube_fleet *f, struct kube_member *m, const struct kub
 {
 	look_again(f, m);
 	m->in_slices = e && !f->pods_are_synced;
+	m->had_endpoint |= e != NULL;
 	locate(f, m, e, now_us);
 	note_trouble(m, &m->pod, now_us);
 	m->was_ready |= e ? e->is_ready : m->pod.is_ready;

@@ -27,18 +27,20 @@ struct kube_member {
 	struct list link;
 	struct kube_pod pod;
 	enum kube_member_state state;
-	bool is_listed;	 /* the API has a pod of this UID, as far as is known */
-	bool is_pod;	 /* one can ask the API for it by its name */
-	bool in_slices;	 /* they name it, and pods are not listed: that has to do */
-	bool is_marked;	 /* while a new list is read: not named by it yet */
-	bool was_ready;	 /* by the kubelet's word, at least once */
-	bool seen_young; /* it was known before it had an address: nobody has used it */
+	bool is_listed;	   /* the API has a pod of this UID, as far as is known */
+	bool is_pod;	   /* one can ask the API for it by its name */
+	bool in_slices;	   /* they name it, and pods are not listed: that has to do */
+	bool is_marked;	   /* while a new list is read: not named by it yet */
+	bool was_ready;	   /* by the kubelet's word, at least once */
+	bool had_endpoint; /* without one it is on its way out */
+	bool seen_young;   /* it was known before it had an address: nobody has used it */
 	struct net_address address;
 	int port; /* 0: not known */
 	char host[NET_TEXT_BYTES];
-	char where[NET_TEXT_BYTES];		  /* the address as text */
-	bool is_displaced;			  /* a younger one has that address, */
-	bool displaces;				  /* or this one has it, and others had it before */
+	char where[NET_TEXT_BYTES]; /* the address as text */
+	bool is_displaced;	    /* a younger one has that address, */
+	bool displaces;		    /* or this one has it, and others had it before */
+	bool left_work;		    /* it was over with work that nobody has seen the end of */
 	char ledger_name[KUBE_LEDGER_NAME_BYTES]; /* "": the ledger was never told of it */
 	uint64_t id;				  /* in the ledger; 0: not there */
 	int64_t trouble_us;			  /* since when it is in trouble */
@@ -53,12 +55,16 @@ struct kube_member {
 	int64_t asked_us;    /* when somebody last looked, or told it to go */
 };
 
+enum { KUBE_HAUNTED = 256 };
+
 struct kube_fleet {
 	struct service *service;
 	const char *label; /* for the log */
 	struct list members;
 	size_t count;
 	struct map by_uid, by_place;
+	uint64_t haunted[KUBE_HAUNTED]; /* addresses, hashed, where such work was; the last ones */
+	size_t haunted_next;
 	struct kube_slices slices;
 	struct kube_service about; /* the Kubernetes service */
 	bool knows_service;

@@ -320,6 +320,24 @@ static void what_others_want_is_wanted_here_too(void **state)
 	assert_int_equal(w->replicas, 1);
 }
 
+static void two_gateways_do_not_keep_pods_for_each_other(void **state)
+{
+	struct world *w = scalable(state);
+	service_elsewhere(w->service, 1, w->now_us);
+	world_wait(w, 0, TICKET_SLOT);
+	world_wait(w, 1, TICKET_SLOT);
+	assert_int_equal(w->replicas, 3);
+	world_pod(w, "a");
+	world_pod(w, "b");
+	world_start_job(w, 0);
+	world_start_job(w, 1);
+	world_finish(w, 0);
+	world_finish(w, 1);
+	world_at(w, 300 * S);
+	assert_int_equal(world_counts(w).desired, 0);
+	assert_int_equal(w->replicas, 1); /* the other one's, which sees the same */
+}
+
 static void if_scaling_fails_all_are_told_at_once(void **state)
 {
 	struct world *w = scalable(state);
@@ -598,6 +616,7 @@ int main(void)
 		SCENARIO(a_reload_resizes_pods),
 		SCENARIO(from_zero_it_asks_at_once),
 		SCENARIO(what_others_want_is_wanted_here_too),
+		SCENARIO(two_gateways_do_not_keep_pods_for_each_other),
 		SCENARIO(if_scaling_fails_all_are_told_at_once),
 		SCENARIO(with_a_pod_coming_a_failure_is_not_the_end),
 		SCENARIO(scale_down_takes_the_least_recently_used_idle_pod),

@@ -80,6 +80,20 @@ static void one_that_ends_serves_what_it_has(void **state)
 	assert_int_equal(service_pod_by_name(service, "a@10.0.0.1:7860#u-a") != NULL, 0);
 }
 
+static void one_that_has_left_the_slices_gets_no_more(void **state)
+{
+	(void)state;
+	pod_is("a", "10.0.0.1", true, "");
+	slice_says("a", "10.0.0.1", "");
+	settle();
+	kube_slices_remove(&fleet.slices, "s-a"); /* its end is told here first */
+	settle();
+	assert_int_equal(state_of("a"), POD_STATES);
+	slice_says("a", "10.0.0.1", "");
+	settle();
+	assert_int_equal(state_of("a"), POD_STARTING);
+}
+
 static void one_that_is_only_out_of_sight_is_not_over(void **state)
 {
 	(void)state;
@@ -165,6 +179,24 @@ static void the_youngest_has_the_address(void **state)
 	let_pods_answer();
 	assert_int_equal(state_of("older"), POD_READY);
 	assert_int_equal(state_of("c"), POD_READY);
+}
+
+static void the_next_at_an_address_may_have_the_last_ones_work(void **state)
+{
+	(void)state;
+	pod_is("a", "10.0.0.1", true, "");
+	pod_is("b", "", false, "");
+	pod_is("c", "", false, "");
+	settle();
+	let_pods_answer();
+	start_job();
+	pod_goes("a",
+		 true); /* while it works: the job was sent, and may have come too late for it */
+	pod_is("b", "10.0.0.1", false, "");
+	pod_is("c", "10.0.0.2", false, "");
+	settle();
+	assert_false(service_pod(service, the("b")->id)->past_is_known);
+	assert_true(service_pod(service, the("c")->id)->past_is_known);
 }
 
 /* A dual stack's pod: its primary family is the cluster's, the wanted one is the service's. */
@@ -337,9 +369,11 @@ int main(void)
 		TEST(nothing_is_offered_while_it_is_held),
 		TEST(one_that_flaps_keeps_its_count),
 		TEST(one_that_ends_serves_what_it_has),
+		TEST(one_that_has_left_the_slices_gets_no_more),
 		TEST(one_that_is_only_out_of_sight_is_not_over),
 		TEST(an_address_that_is_used_again_is_another_pod),
 		TEST(the_youngest_has_the_address),
+		TEST(the_next_at_an_address_may_have_the_last_ones_work),
 		TEST(the_family_is_the_services_and_does_not_change),
 		TEST(what_is_no_pod_is_not_asked_for),
 		TEST(another_address_is_another_sandbox),
