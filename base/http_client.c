@@ -285,9 +285,11 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *arg)
 
 static size_t on_head(char *bytes, size_t one, size_t len, void *arg)
 {
-	(void)bytes, (void)one;
+	(void)one;
 	struct http_exchange *x = arg;
 	x->head_bytes += len;
+	if (x->piece && len && (bytes[0] == '\r' || bytes[0] == '\n'))
+		note_piece(x); /* an answer that streams may say nothing for long */
 	if (x->head_bytes <= HEAD_BYTES_MAX)
 		return len;
 	x->fault = "the answer's head is longer than allowed";

@@ -39,7 +39,8 @@ struct http_client_trust {
 	bool trusts_anybody;
 };
 
-/* A piece of an answer as it comes, at the end of a turn; it may cancel. */
+/* A piece of an answer as it comes, at the end of a turn; it may cancel. One without bytes tells that
+ * the head is there. */
 typedef void http_client_piece_fn(void *owner, int status, struct slice bytes);
 
 /* All of it is copied. */

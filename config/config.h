@@ -275,6 +275,9 @@ struct config *config_of_retired(const char *name, enum provider_kind);
 /* Whether its provider starts and stops pods as it is told. */
 bool config_is_scalable(const struct service_config *);
 
+/* Whether it can have one of its pods replaced, also where somebody else scales. */
+bool config_can_replace(const struct service_config *);
+
 /* A service with every default, for tests; config_service_release frees what it owns. */
 void config_service_defaults(struct service_config *);
 void config_service_release(struct service_config *);

@@ -377,8 +377,9 @@ static const struct option service_options[] = {
 	 .help = "The longest such time."},
 
 	{"quarantine.restartAfter", OPTION_DURATION, AT(quarantine.restart_after_us), 0, DAY, "60s",
-	 .help = "A pod that may still be working on a lost job is restarted after this time, "
-		 "where the provider can. 0s: never."},
+	 .help = "A pod that may still be working on a lost job is restarted after this time; in "
+		 "Kubernetes it is deleted, so that another one takes its place. Static pods are "
+		 "left alone. 0s: never."},
 
 	{"interrupt.httpPost", OPTION_TEXT, AT(interrupt_path), .form = form_path, .required = true,
 	 .help = "Is POSTed to a pod when the client of its job has left, such as "

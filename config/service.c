@@ -164,6 +164,11 @@ bool config_is_scalable(const struct service_config *s)
 	       (s->provider == PROVIDER_KUBERNETES && s->kubernetes.scales);
 }
 
+bool config_can_replace(const struct service_config *s)
+{
+	return s->provider == PROVIDER_PROCESS || s->provider == PROVIDER_KUBERNETES;
+}
+
 void config_service_defaults(struct service_config *s)
 {
 	struct str none;

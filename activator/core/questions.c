@@ -54,7 +54,8 @@ static int64_t restart_at_us(const struct service *s, const struct pod *p)
 	int64_t after_us = s->config->quarantine.restart_after_us;
 	bool restartable =
 		p->state == POD_QUARANTINED || (p->state == POD_EJECTED && pod_is_idle(p));
-	return s->scalable && after_us && restartable ? p->since_us + after_us : NEVER;
+	bool replaced = s->scalable || config_can_replace(s->config);
+	return replaced && after_us && restartable ? p->since_us + after_us : NEVER;
 }
 
 static int64_t ask_at_us(const struct service *s, const struct pod *p, int64_t now_us)

@@ -130,9 +130,17 @@ void scale_apply(struct service *s, int64_t now_us)
 
 /* --- when ------------------------------------------------------------------------------------ */
 
+/* Those that are there for other gateways do not count: as a reason to go down step by step, two
+ * would give each other pods for ever. */
+static int64_t own_pods(const struct service *s)
+{
+	int64_t own = ready_pods(s) - s->elsewhere;
+	return own > 0 ? own : 0;
+}
+
 void scale_tick(struct service *s, int64_t now_us)
 {
-	autoscaler_tick(&s->autoscaler, ready_pods(s), s->waiting_passes > 0, now_us);
+	autoscaler_tick(&s->autoscaler, own_pods(s), s->waiting_passes > 0, now_us);
 	scale_apply(s, now_us);
 }
 

@@ -171,11 +171,15 @@ static void on_confirmed(void *owner, const struct http_client_result *result)
 	struct kube_member *m = map_get(&s->fleet.by_uid, s->confirmed_uid);
 	struct kube_answer a;
 	struct kube_meta meta;
+	struct kube_status status;
 	s->confirming = NULL;
 	kube_answer_read(&s->client, result, &a);
+	/* By the API's own word: a proxy's 404 says nothing of a pod. */
+	bool is_over = a.status == STATUS_NOT_FOUND && kube_status_read(a.document, &status) &&
+		       strcmp(status.reason, "NotFound") == 0;
 	bool is_other = a.status == STATUS_OK && kube_meta_read(a.document, &meta) && meta.uid[0] &&
 			strcmp(meta.uid, s->confirmed_uid) != 0;
-	if (m && !m->is_listed && (a.status == STATUS_NOT_FOUND || is_other))
+	if (m && !kube_member_is_named(m) && (is_over || is_other))
 		kube_fleet_over(&s->fleet, m, now_of(s));
 	json_free(a.document);
 	on_changed(s);
@@ -187,7 +191,7 @@ static void confirm_one(struct kubernetes_provider *s)
 	LIST_EACH(m, &s->fleet.members, struct kube_member, link) {
 		if (s->confirming)
 			return;
-		if (m->is_listed || !m->id || !m->pod.meta.name[0] || !s->has_access ||
+		if (kube_member_is_named(m) || !m->id || !m->is_pod || !s->has_access ||
 		    (m->asked_us && now_of(s) - m->asked_us < CONFIRM_US))
 			continue;
 		struct str path;
@@ -256,7 +260,7 @@ static void release_pods(struct kubernetes_provider *s)
 	    !(s->services.watch.is_synced || s->services.watch.failures))
 		return;
 	s->fleet.is_held = false;
-	if (!s->scaler.knows_scale || s->scaler.wanted >= 0)
+	if (!s->scales || !s->scaler.knows_scale || s->scaler.wanted >= 0)
 		return;
 	/* What others want of it is theirs to say. */
 	int64_t ours = s->scaler.scale.wanted - kube_election_elsewhere(&s->election);
@@ -276,7 +280,9 @@ static int64_t demand(const struct kubernetes_provider *s)
 static void share(struct kubernetes_provider *s)
 {
 	bool elects = s->scales && s->elects;
-	s->scaler.is_writer = !s->let_go && (!elects || s->election.is_holder);
+	s->scaler.writes_until_us = s->let_go || !s->scales ? 0
+				    : elects		    ? kube_election_until_us(&s->election)
+							    : INT64_MAX;
 	s->fleet.has_others = elects && kube_election_has_others(&s->election);
 	if (!elects || s->let_go)
 		return;
@@ -340,10 +346,8 @@ static void begin(struct kubernetes_provider *s)
 	follow(s, &s->services, "/api/v1", "services", "fieldSelector", by_name);
 	follow(s, &s->slices, "/apis/discovery.k8s.io/v1", "endpointslices", "labelSelector",
 	       by_label);
-	if (!s->scales)
-		return;
 	kube_scaler_configure(&s->scaler, c, s->client.access.name_space.at);
-	if (!s->elects)
+	if (!s->scales || !s->elects)
 		return;
 	if (c->lease)
 		snprintf(lease, sizeof(lease), "%s", c->lease);
@@ -522,7 +526,7 @@ static void status(const struct provider *base, struct provider_status *to)
 		(const struct kubernetes_provider *)(const void *)base;
 	*to = (struct provider_status){
 		.fault = config_of(s)->service ? fault_of(s) : NULL,
-		.is_writer = s->scaler.is_on && s->scaler.is_writer,
+		.is_writer = s->scaler.is_on && now_of(s) < s->scaler.writes_until_us,
 		.requests = s->client.requests,
 		.failures = s->client.failures,
 		.lists = s->services.watch.lists + s->slices.watch.lists + s->pods.watch.lists,

@@ -8,7 +8,8 @@
  *   kubernetes_watch     list and watch, sans-IO; kubernetes_follow asks for it
  *   kubernetes_slices    EndpointSlices, joined
  *   kubernetes_fleet     the pods by UID, and what the ledger is told of them
- *   kubernetes_scaler    replicas, and which pods go
+ *   kubernetes_choice    which pods go, sans-IO
+ *   kubernetes_scaler    replicas, marks and deletions, written
  *   kubernetes_election  which gateway writes them
  *
  * Losing the API server loses no pod: what is known stays, and provider_status says so.

@@ -103,6 +103,11 @@ bool kube_election_has_others(const struct kube_election *e)
 	return false;
 }
 
+int64_t kube_election_until_us(const struct kube_election *e)
+{
+	return e->is_holder ? e->renewed_us + e->duration_us : 0;
+}
+
 /* --- being it -------------------------------------------------------------------------------- */
 
 static void become(struct kube_election *e, bool is_holder)
@@ -123,7 +128,7 @@ static void fail(struct kube_election *e, const char *why)
 
 static void done(struct kube_election *e)
 {
-	if (e->is_holder && now_of(e) - e->renewed_us >= e->duration_us)
+	if (e->is_holder && now_of(e) >= kube_election_until_us(e))
 		become(e, false);
 	e->changed(e->owner);
 	if (e->is_on)
@@ -143,7 +148,7 @@ static void on_written(void *owner, const struct http_client_result *result)
 		e->why[0] = '\0';
 		e->published_us = now_of(e);
 		if (e->takes) {
-			e->renewed_us = now_of(e);
+			e->renewed_us = e->asked_us;
 			become(e, true);
 		}
 	} else {
@@ -198,6 +203,7 @@ static void call(struct kube_election *e, const char *method, const char *type,
 		 const struct str *body, http_client_fn *fn, bool names)
 {
 	struct str path;
+	e->asked_us = loop_refresh_now(e->loop);
 	str_init(&path);
 	str_printf(&path, "/apis/coordination.k8s.io/v1/namespaces/%s/leases%s%s",
 		   e->client->access.name_space.at, names ? "/" : "", names ? e->name : "");

@@ -3,7 +3,10 @@
  * annotation of the same Lease, so that the holder, and everybody else, can sum them.
  *
  * No clock is compared with another's: a lease, or a demand, that has not changed for its time by our
- * own clock is over. Who cannot renew for that long writes no more.
+ * own clock is over. Its holder counts from when it asked, and the others from when they have seen
+ * the answer, so it stops first. Who stands still for that long (paused, swapped out) finds that it
+ * holds the lease no more before it writes; what it had under way fails by its resourceVersion once
+ * the next one has written.
  */
 #ifndef SLOTGATE_ACTIVATOR_PROVIDERS_KUBERNETES_ELECTION_H
 #define SLOTGATE_ACTIVATOR_PROVIDERS_KUBERNETES_ELECTION_H
@@ -33,7 +36,9 @@ struct kube_election {
 	int64_t demand;
 	uint64_t beat;	   /* makes each of our values another one */
 	int64_t published; /* the demand that the lease has of us; -1: none */
-	int64_t published_us, renewed_us;
+	int64_t published_us;
+	int64_t asked_us,
+		renewed_us; /* when the last renewal was asked for, and the last that was granted */
 	char holder[KUBE_NAME_BYTES], holder_renewed[KUBE_VERSION_BYTES];
 	int64_t holder_seen_us; /* when the holder's renewal last changed */
 	int64_t transitions;
@@ -58,6 +63,9 @@ void kube_election_start(struct kube_election *, const char *name, const char *i
  * then it is off. */
 void kube_election_leave(struct kube_election *);
 void kube_election_stop(struct kube_election *);
+
+/* Until when we are the holder, if nothing more comes of it; 0: we are not. */
+int64_t kube_election_until_us(const struct kube_election *);
 
 /* So many pods are wanted here. */
 void kube_election_want(struct kube_election *, int64_t pods);

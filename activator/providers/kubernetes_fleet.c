@@ -12,11 +12,15 @@ void kube_fleet_init(struct kube_fleet *f, struct service *service, const char *
 	*f = (struct kube_fleet){.service = service, .label = label, .port_name = ""};
 	list_init(&f->members);
 	map_init(&f->by_uid);
+	map_init(&f->by_place);
 	kube_slices_init(&f->slices);
 }
 
+static void leave_place(struct kube_fleet *f, struct kube_member *m);
+
 static void drop(struct kube_fleet *f, struct kube_member *m)
 {
+	leave_place(f, m);
 	list_remove(&m->link);
 	map_remove(&f->by_uid, m->pod.meta.uid);
 	mem_free(m);
@@ -28,6 +32,7 @@ void kube_fleet_release(struct kube_fleet *f)
 	LIST_EACH(m, &f->members, struct kube_member, link)
 		drop(f, m);
 	map_release(&f->by_uid);
+	map_release(&f->by_place);
 	kube_slices_release(&f->slices);
 }
 
@@ -79,7 +84,9 @@ static void take_away(struct kube_fleet *f, struct kube_member *m, int64_t now_u
 
 static void end(struct kube_fleet *f, struct kube_member *m, int64_t now_us)
 {
+	const struct pod *p = service_pod(f->service, m->id);
 	m->state = KUBE_AWAY;
+	m->left_work = p && !pod_is_idle(p);
 	service_pod_gone(f->service, m->id, now_us);
 	m->id = 0;
 	m->is_removing = false;
@@ -100,6 +107,76 @@ static void offer(struct kube_fleet *f, struct kube_member *m, int64_t now_us)
 		log_error("%s: no memory for pod %s", f->label, m->ledger_name);
 		m->state = KUBE_EXPECTED;
 	}
+}
+
+/* --- places: an address has one pod ---------------------------------------------------------- */
+
+static bool is_younger(const struct kube_member *m, const struct kube_member *than)
+{
+	return strcmp(m->pod.meta.created, than->pod.meta.created) >= 0;
+}
+
+/* The sandbox of the older one is gone, whatever is still said of it. What was meant for it may have
+ * reached the younger one. */
+static void displace(struct kube_fleet *f, struct kube_member *older, struct kube_member *by,
+		     int64_t now_us)
+{
+	older->is_displaced = true;
+	by->displaces = true;
+	if (older->id)
+		by->seen_young = false;
+	if (older->state == KUBE_OFFERED)
+		take_away(f, older, now_us);
+}
+
+/* FNV-1a; never 0. */
+static uint64_t hash_place(const char *where)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+	for (; *where; where++)
+		hash = (hash ^ (unsigned char)*where) * UINT64_C(1099511628211);
+	return hash | 1;
+}
+
+/* The last that was sent to a pod may have come to the next one at its address. */
+static bool is_haunted(const struct kube_fleet *f, const char *where)
+{
+	uint64_t hash = hash_place(where);
+	for (size_t i = 0; i < KUBE_HAUNTED; i++)
+		if (f->haunted[i] == hash)
+			return true;
+	return false;
+}
+
+/* Without memory nobody is found to share it. */
+static void take_place(struct kube_fleet *f, struct kube_member *m, int64_t now_us)
+{
+	struct kube_member *was = map_get(&f->by_place, m->where);
+	m->is_displaced = m->displaces = false;
+	m->seen_young &= !is_haunted(f, m->where);
+	if (was && !is_younger(m, was)) {
+		displace(f, m, was, now_us);
+		return;
+	}
+	if (was)
+		displace(f, was, m, now_us);
+	map_put(&f->by_place, m->where, m);
+}
+
+/* The one that had it before has it again, if it is still there. */
+static void leave_place(struct kube_fleet *f, struct kube_member *m)
+{
+	if (m->left_work)
+		f->haunted[f->haunted_next++ % KUBE_HAUNTED] = hash_place(m->where);
+	m->left_work = false;
+	if (map_get(&f->by_place, m->where) != m)
+		return;
+	map_remove(&f->by_place, m->where);
+	if (!m->displaces)
+		return;
+	LIST_EACH(it, &f->members, struct kube_member, link)
+		if (it != m && it->is_displaced && strcmp(it->where, m->where) == 0)
+			take_place(f, it, 0);
 }
 
 void kube_fleet_over(struct kube_fleet *f, struct kube_member *m, int64_t now_us)
@@ -141,6 +218,8 @@ bool kube_fleet_adopt(struct kube_fleet *f, const char *name, int64_t now_us)
 	m->address = address;
 	m->port = net_port(&address);
 	net_format_host(&address, m->host);
+	net_format(&address, m->where);
+	m->is_pod = strcmp(m->pod.meta.uid, m->host) != 0;
 	m->is_listed = true; /* until a list says otherwise */
 	m->was_ready = true;
 	m->state = KUBE_OFFERED;
@@ -149,6 +228,7 @@ bool kube_fleet_adopt(struct kube_fleet *f, const char *name, int64_t now_us)
 	m->id = service_pod_add(f->service, name, true, m, now_us);
 	if (is_absent)
 		take_away(f, m, now_us);
+	take_place(f, m, now_us);
 	return true;
 }
 
@@ -187,7 +267,7 @@ void kube_fleet_put_pod(struct kube_fleet *f, const struct json *object)
 	bool is_new = !m->pod.meta.version[0];
 	if (is_new && !pod.address[0])
 		m->seen_young = true;
-	m->is_listed = true;
+	m->is_listed = m->is_pod = true;
 	m->is_marked = false;
 	m->pod = pod;
 }
@@ -222,7 +302,7 @@ void kube_fleet_put_slice(struct kube_fleet *f, const struct json *object)
 {
 	struct kube_slice slice;
 	if (kube_slice_read(object, &slice) && !kube_slices_put(&f->slices, &slice))
-		log_error("%s: no memory for an EndpointSlice", f->label);
+		log_error("%s: no room for an EndpointSlice", f->label);
 }
 
 /* --- both together --------------------------------------------------------------------------- */
@@ -246,29 +326,45 @@ static bool may_move(const struct kube_fleet *f, const struct kube_member *m)
 	return !p || pod_is_idle(p);
 }
 
+/* Of a dual stack's two it is the one of the service's family; but the one that is used stays. */
+static const char *address_of(const struct kube_fleet *f, const struct kube_member *m,
+			      const struct kube_endpoint *e)
+{
+	const struct kube_pod *p = &m->pod;
+	bool is_ipv6 = strchr(p->address, ':') != NULL;
+	if (!p->address[0])
+		return e ? e->address : "";
+	if (!p->other[0] || strcmp(m->host, p->address) == 0)
+		return p->address;
+	bool wants_other = f->knows_service && f->about.is_ipv6 != is_ipv6;
+	return wants_other || strcmp(m->host, p->other) == 0 ? p->other : p->address;
+}
+
 /* A pod's address is its own for its life: another one is another sandbox, in which nothing of the
  * old one runs any more. */
 static void locate(struct kube_fleet *f, struct kube_member *m, const struct kube_endpoint *e,
 		   int64_t now_us)
 {
-	const char *said = m->pod.address[0] ? m->pod.address : e ? e->address : "";
+	const char *said = address_of(f, m, e);
 	int port = port_of(f, m, e);
-	char text[NET_TEXT_BYTES], host[NET_TEXT_BYTES];
+	bool is_same_host = strcmp(said, m->host) == 0;
+	char text[NET_TEXT_BYTES];
 	struct net_address address;
-	snprintf(text, sizeof(text), strchr(said, ':') ? "[%s]:%d" : "%s:%d", said, port);
-	if (!*said || !port || net_parse(text, &address))
+	if (!*said || !port || (is_same_host && (port == m->port || !may_move(f, m))))
 		return;
-	net_format_host(&address, host);
-	bool is_same_host = strcmp(host, m->host) == 0;
-	if (is_same_host && (port == m->port || !may_move(f, m)))
+	snprintf(text, sizeof(text), strchr(said, ':') ? "[%s]:%d" : "%s:%d", said, port);
+	if (net_parse(text, &address))
 		return;
 	if (m->id && is_same_host)
 		take_away(f, m, now_us);
 	else if (m->id)
 		end(f, m, now_us);
+	leave_place(f, m);
 	m->address = address;
 	m->port = port;
-	memcpy(m->host, host, sizeof(m->host));
+	net_format_host(&address, m->host);
+	net_format(&address, m->where);
+	take_place(f, m, now_us);
 }
 
 static bool may_have_work(const struct kube_fleet *f, const struct kube_member *m,
@@ -276,9 +372,11 @@ static bool may_have_work(const struct kube_fleet *f, const struct kube_member *
 {
 	bool is_ready = e ? e->is_ready : m->pod.is_ready;
 	if (f->is_held || !m->port || m->pod.meta.is_deleted || m->pod.has_ended ||
-	    m->pod.trouble != KUBE_NO_TROUBLE || (e && e->is_terminating))
+	    m->pod.trouble != KUBE_NO_TROUBLE || (e && e->is_terminating) ||
+	    (!e && m->had_endpoint))
 		return false;
-	if (!m->is_listed && (f->pods_are_synced || !e))
+	/* It has lost its address, or replicas were lowered while it had no work: it may be the one. */
+	if (!kube_member_is_named(m) || m->is_displaced || (m->doomed_us && !m->id))
 		return false;
 	return is_ready || !m->was_ready;
 }
@@ -287,6 +385,8 @@ static void settle(struct kube_fleet *f, struct kube_member *m, const struct kub
 		   int64_t now_us)
 {
 	look_again(f, m);
+	m->in_slices = e && !f->pods_are_synced;
+	m->had_endpoint |= e != NULL;
 	locate(f, m, e, now_us);
 	note_trouble(m, &m->pod, now_us);
 	m->was_ready |= e ? e->is_ready : m->pod.is_ready;
@@ -297,7 +397,7 @@ static void settle(struct kube_fleet *f, struct kube_member *m, const struct kub
 	} else if (m->state == KUBE_OFFERED && !f->is_held) {
 		take_away(f, m, now_us);
 	}
-	if (!m->is_listed && !m->id && !(e && !f->pods_are_synced))
+	if (!kube_member_is_named(m) && !m->id)
 		drop(f, m);
 }
 
@@ -307,7 +407,10 @@ static void take_from_slices(struct kube_fleet *f, const struct kube_endpoints *
 	for (size_t i = 0; i < all->count; i++) {
 		const struct kube_endpoint *e = &all->at[i];
 		struct kube_member *m = f->pods_are_synced ? NULL : member_of(f, e->uid);
-		if (m && !m->pod.meta.name[0])
+		if (!m)
+			continue;
+		m->is_pod = e->is_pod;
+		if (!m->pod.meta.name[0])
 			snprintf(m->pod.meta.name, sizeof(m->pod.meta.name), "%s",
 				 e->name[0] ? e->name : "endpoint");
 	}

@@ -6,7 +6,8 @@
  *      the ledger does not          the ledger's: its probe decides        POD_ABSENT there, with its
  *      know it                      when it gets work                      count, or forgotten if idle
  *
- * A member is a UID: an address that is used again is another member's. It is over when its UID is
+ * A member is a UID: an address that is used again is another member's. Of several that are said to
+ * have one address the youngest has it; the older ones are AWAY. A member is over when its UID is
  * known to be deleted, or all its containers have ended for good. One that was merely not named any
  * more (a relabelled pod is "deleted" from a watch by label) is AWAY until somebody has looked.
  */
@@ -26,30 +27,44 @@ struct kube_member {
 	struct list link;
 	struct kube_pod pod;
 	enum kube_member_state state;
-	bool is_listed;	 /* the API has a pod of this UID, as far as is known */
-	bool is_marked;	 /* while a new list is read: not named by it yet */
-	bool was_ready;	 /* by the kubelet's word, at least once */
-	bool seen_young; /* it was known before it had an address: nobody has used it */
+	bool is_listed;	   /* the API has a pod of this UID, as far as is known */
+	bool is_pod;	   /* one can ask the API for it by its name */
+	bool in_slices;	   /* they name it, and pods are not listed: that has to do */
+	bool is_marked;	   /* while a new list is read: not named by it yet */
+	bool was_ready;	   /* by the kubelet's word, at least once */
+	bool had_endpoint; /* without one it is on its way out */
+	bool seen_young;   /* it was known before it had an address: nobody has used it */
 	struct net_address address;
 	int port; /* 0: not known */
 	char host[NET_TEXT_BYTES];
+	char where[NET_TEXT_BYTES]; /* the address as text */
+	bool is_displaced;	    /* a younger one has that address, */
+	bool displaces;		    /* or this one has it, and others had it before */
+	bool left_work;		    /* it was over with work that nobody has seen the end of */
 	char ledger_name[KUBE_LEDGER_NAME_BYTES]; /* "": the ledger was never told of it */
 	uint64_t id;				  /* in the ledger; 0: not there */
 	int64_t trouble_us;			  /* since when it is in trouble */
 
-	/* The scaler's. */
-	bool is_removing;  /* the ledger has chosen it */
-	bool is_cheap;	   /* its deletion cost says that it goes first */
-	int64_t doomed_us; /* since when replicas were lowered by it; 0: they were not */
-	int64_t asked_us;  /* when somebody last looked, or told it to go */
+	/* The scaler's (kubernetes_choice.h). */
+	bool is_removing;    /* the ledger has chosen it */
+	bool told_cheap;     /* the API was told last that it has the mark, or has it no more, */
+	int64_t told_us;     /* then; 0: it was not told */
+	bool is_unmarkable;  /* we may not change its mark, */
+	bool is_undeletable; /* nor delete it */
+	int64_t doomed_us;   /* since when replicas were lowered by it; 0: they were not */
+	int64_t asked_us;    /* when somebody last looked, or told it to go */
 };
+
+enum { KUBE_HAUNTED = 256 };
 
 struct kube_fleet {
 	struct service *service;
 	const char *label; /* for the log */
 	struct list members;
 	size_t count;
-	struct map by_uid;
+	struct map by_uid, by_place;
+	uint64_t haunted[KUBE_HAUNTED]; /* addresses, hashed, where such work was; the last ones */
+	size_t haunted_next;
 	struct kube_slices slices;
 	struct kube_service about; /* the Kubernetes service */
 	bool knows_service;
@@ -87,15 +102,16 @@ struct kube_member *kube_fleet_member(const struct kube_fleet *, uint64_t pod); 
 /* The ledger chose it to go, but it may stay: it is offered anew. False: it still works. */
 bool kube_fleet_revive(struct kube_fleet *, struct kube_member *, int64_t now_us);
 
-/* It does not go, as far as is known. */
-static inline bool kube_member_stays(const struct kube_member *m)
+/* The API names it. */
+static inline bool kube_member_is_named(const struct kube_member *m)
 {
-	return m->is_listed && !m->pod.meta.is_deleted && !m->pod.has_ended && !m->is_removing;
+	return m->is_listed || m->in_slices;
 }
 
+/* It is there, and not on its way out. */
 static inline bool kube_member_exists(const struct kube_member *m)
 {
-	return m->is_listed && !m->pod.meta.is_deleted && !m->pod.has_ended;
+	return kube_member_is_named(m) && !m->pod.meta.is_deleted && !m->pod.has_ended;
 }
 
 #endif

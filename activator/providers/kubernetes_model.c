@@ -66,17 +66,21 @@ static bool flag(const struct json *value, bool fallback)
 	return is;
 }
 
-/* A numeric host, not in brackets. */
+/* A numeric host, not in brackets; each has one spelling. */
 static bool copy_address(const struct json *value, char to[KUBE_ADDRESS_BYTES], bool *is_ipv6)
 {
-	char text[KUBE_ADDRESS_BYTES + 8];
+	char text[NET_TEXT_BYTES];
 	struct net_address a;
 	if (!copy_name(value, to, KUBE_ADDRESS_BYTES))
 		return false;
 	*is_ipv6 = strchr(to, ':') != NULL;
 	snprintf(text, sizeof(text), *is_ipv6 ? "[%s]:1" : "%s:1", to);
-	if (to[0] != '*' && strcmp(to, "localhost") != 0 && !net_parse(text, &a) && !net_is_any(&a))
+	if (to[0] != '*' && strcmp(to, "localhost") != 0 && !net_parse(text, &a) &&
+	    !net_is_any(&a)) {
+		net_format_host(&a, text);
+		snprintf(to, KUBE_ADDRESS_BYTES, "%.45s", text);
 		return true;
+	}
 	to[0] = '\0';
 	return false;
 }
@@ -87,6 +91,7 @@ bool kube_meta_read(const struct json *object, struct kube_meta *m)
 	*m = (struct kube_meta){.is_deleted = json_text(json_get(meta, "deletionTimestamp"))};
 	copy_name(json_get(meta, "uid"), m->uid, sizeof(m->uid));
 	copy_name(json_get(meta, "resourceVersion"), m->version, sizeof(m->version));
+	copy_name(json_get(meta, "creationTimestamp"), m->created, sizeof(m->created));
 	return copy_name(json_get(meta, "name"), m->name, sizeof(m->name)) &&
 	       !strpbrk(m->name, "/?#%") && !strpbrk(m->uid, "/?#%@");
 }
@@ -165,20 +170,46 @@ static void read_pod_ports(struct kube_pod *p, const struct json *containers)
 	}
 }
 
+/* A dual stack's second address. */
+static void read_other_address(struct kube_pod *p, const struct json *addresses, bool not_ipv6)
+{
+	bool is_ipv6;
+	JSON_EACH(it, json_is(addresses, JSON_LIST) ? addresses : NULL) {
+		if (p->address[0] && copy_address(json_get(it, "ip"), p->other, &is_ipv6) &&
+		    is_ipv6 != not_ipv6)
+			return;
+		p->other[0] = '\0';
+	}
+}
+
+static enum kube_rank rank_of(const struct kube_pod *p, const struct json *object)
+{
+	const char *node = json_text(json_find(object, "spec.nodeName"));
+	if (!node || !*node)
+		return KUBE_UNASSIGNED;
+	if (!is_text(json_find(object, "status.phase"), "Running"))
+		return KUBE_PENDING;
+	return p->is_ready ? KUBE_READY : KUBE_UNREADY;
+}
+
 bool kube_pod_read(const struct json *object, struct kube_pod *p)
 {
 	const struct json *status = json_get(object, "status");
-	bool is_ipv6;
+	const struct json *annotations = json_find(object, "metadata.annotations");
+	bool is_ipv6 = false;
 	*p = (struct kube_pod){0};
 	if (!kube_meta_read(object, &p->meta) || !p->meta.uid[0])
 		return false;
 	copy_address(json_get(status, "podIP"), p->address, &is_ipv6);
+	read_other_address(p, json_get(status, "podIPs"), is_ipv6);
 	const struct json *phase = json_get(status, "phase");
 	p->has_ended = is_text(phase, "Succeeded") || is_text(phase, "Failed");
 	read_conditions(p, json_get(status, "conditions"));
 	read_containers(p, json_get(status, "initContainerStatuses"));
 	read_containers(p, json_get(status, "containerStatuses"));
 	read_pod_ports(p, json_find(object, "spec.containers"));
+	p->rank = rank_of(p, object);
+	p->is_cheap = is_text(json_get(annotations, KUBE_COST), KUBE_CHEAP);
 	return true;
 }
 
@@ -262,7 +293,8 @@ static void read_slice_ports(struct kube_slice *s, const struct json *ports)
 }
 
 /* Only the first address: those of one endpoint are the same pod. */
-static bool read_endpoint(const struct json *it, struct kube_endpoint *e)
+static bool read_endpoint(const struct json *it, const struct json *name_space,
+			  struct kube_endpoint *e)
 {
 	const struct json *conditions = json_get(it, "conditions"), *to = json_get(it, "targetRef");
 	const struct json *addresses = json_get(it, "addresses");
@@ -274,6 +306,8 @@ static bool read_endpoint(const struct json *it, struct kube_endpoint *e)
 		copy_name(json_get(to, "uid"), e->uid, sizeof(e->uid));
 		copy_name(json_get(to, "name"), e->name, sizeof(e->name));
 	}
+	const char *ours = json_text(name_space), *its = json_text(json_get(to, "namespace"));
+	e->is_pod = e->uid[0] && e->name[0] && (!its || (ours && strcmp(its, ours) == 0));
 	if (!e->uid[0])
 		memcpy(e->uid, e->address, sizeof(e->address));
 	e->is_ready = flag(json_get(conditions, "ready"), true);
@@ -286,6 +320,7 @@ bool kube_slice_read(const struct json *object, struct kube_slice *s)
 {
 	const struct json *list = json_get(object, "endpoints");
 	const struct json *type = json_get(object, "addressType");
+	const struct json *name_space = json_find(object, "metadata.namespace");
 	size_t count = json_is(list, JSON_LIST) ? json_count(list) : 0;
 	*s = (struct kube_slice){0};
 	if (!kube_meta_read(object, &s->meta) || !(is_text(type, "IPv4") || is_text(type, "IPv6")))
@@ -298,7 +333,8 @@ bool kube_slice_read(const struct json *object, struct kube_slice *s)
 	read_slice_ports(s, json_get(object, "ports"));
 	for (const struct json *it = count ? json_first(list) : NULL;
 	     it && s->endpoint_count < count; it = json_next(it))
-		s->endpoint_count += read_endpoint(it, &s->endpoints[s->endpoint_count]);
+		s->endpoint_count +=
+			read_endpoint(it, name_space, &s->endpoints[s->endpoint_count]);
 	return true;
 }
 

@@ -16,6 +16,7 @@ enum {
 	KUBE_UID_BYTES = 64,
 	KUBE_VERSION_BYTES = 64,
 	KUBE_ADDRESS_BYTES = 46,
+	KUBE_TIME_BYTES = 40,
 	KUBE_PORT_BYTES = 64,
 	KUBE_TEXT_BYTES = 200,
 	KUBE_SELECTOR_BYTES = 2048,
@@ -28,7 +29,8 @@ struct kube_meta {
 	char name[KUBE_NAME_BYTES];
 	char uid[KUBE_UID_BYTES];
 	char version[KUBE_VERSION_BYTES];
-	bool is_deleted; /* its deletion has begun */
+	char created[KUBE_TIME_BYTES]; /* "2026-01-01T00:00:00Z": the later, the greater */
+	bool is_deleted;	       /* its deletion has begun */
 };
 
 /* False: it is no object, or has no name. Without a uid that is "". */
@@ -39,6 +41,13 @@ bool kube_meta_read(const struct json *object, struct kube_meta *);
 /* Why a pod does not come up, the worst last. */
 enum kube_trouble { KUBE_NO_TROUBLE, KUBE_UNSCHEDULABLE, KUBE_CONFIG, KUBE_IMAGE, KUBE_CRASH };
 
+/* The order in which a ReplicaSet that has too many takes them; those of one rank by their mark. */
+enum kube_rank { KUBE_UNASSIGNED, KUBE_PENDING, KUBE_UNREADY, KUBE_READY };
+
+/* The mark of one that is to go first: an annotation and its value. */
+#define KUBE_COST  "controller.kubernetes.io/pod-deletion-cost"
+#define KUBE_CHEAP "-1000"
+
 struct kube_port {
 	char name[KUBE_PORT_BYTES]; /* "": it has none */
 	int number;
@@ -47,7 +56,10 @@ struct kube_port {
 struct kube_pod {
 	struct kube_meta meta;
 	char address[KUBE_ADDRESS_BYTES]; /* of its primary family; "": none yet */
-	bool has_ended;			  /* all its containers have, for good */
+	char other[KUBE_ADDRESS_BYTES];	  /* of the other one; "": none */
+	enum kube_rank rank;
+	bool is_cheap;	/* has the mark */
+	bool has_ended; /* all its containers have, for good */
 	bool is_ready;
 	enum kube_trouble trouble;
 	char why[KUBE_TEXT_BYTES]; /* for people; "" without trouble */
@@ -86,6 +98,7 @@ int kube_pod_port(const struct kube_pod *, const struct kube_service_port *);
 
 struct kube_endpoint {
 	char uid[KUBE_UID_BYTES]; /* of the pod; of what is none, the address */
+	bool is_pod;		  /* of the slice's own namespace, so that one can ask for it */
 	char name[KUBE_NAME_BYTES];
 	char address[KUBE_ADDRESS_BYTES];
 	int port; /* 0: the slice has none of the wanted name */

@@ -3,14 +3,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
-
-#define COST "controller.kubernetes.io/pod-deletion-cost"
 
 enum { STATUS_NOT_FOUND = 404, STATUS_CONFLICT = 409, STATUS_FORBIDDEN = 403 };
 
@@ -18,7 +14,6 @@ static const int64_t TIMEOUT_US = 10 * US_PER_S;
 static const int64_t BATCH_US = 100 * US_PER_MS; /* removals that come together go together */
 static const int64_t POLL_US = 15 * US_PER_S;	 /* somebody else may write replicas too */
 static const int64_t LOOK_US = 3 * US_PER_S;	 /* why pods that should be there are not */
-static const int64_t DOOM_US = 30 * US_PER_S;	 /* for a pod that is told to go */
 static const int64_t REST_US = 250 * US_PER_MS, REST_MAX_US = 15 * US_PER_S;
 
 static void run(void *owner);
@@ -67,59 +62,25 @@ static void call(struct kube_scaler *s, const struct kube_request *r, http_clien
 		fail(s, "no memory, or no API server, to ask");
 }
 
-/* --- what there is --------------------------------------------------------------------------- */
-
-/* May be deleted without harm: the ledger gives it no work, now or ever. */
-static bool is_leaving(const struct kube_member *m)
+static bool may_write(const struct kube_scaler *s)
 {
-	return kube_member_exists(m) && (m->is_removing || !m->id);
+	return now_of(s) < s->writes_until_us;
 }
 
-/* "sd-12" is the 13th; -1: it has no ordinal. */
-static int64_t ordinal(const struct kube_member *m)
+static void choose(const struct kube_scaler *s, struct kube_choice *c)
 {
-	const char *dash = strrchr(m->pod.meta.name, '-');
-	char *end;
-	long n = dash ? strtol(dash + 1, &end, 10) : -1;
-	return dash && dash[1] && !*end && n >= 0 && n < INT32_MAX ? n : -1;
-}
-
-/* The fewest replicas at which nobody goes but those that are marked. */
-static int64_t least(const struct kube_scaler *s)
-{
-	int64_t n = 0, highest = -1;
-	LIST_EACH(m, &s->fleet->members, struct kube_member, link) {
-		if (!kube_member_exists(m) || (is_leaving(m) && (m->is_cheap || s->by_ordinal)))
-			continue;
-		n++;
-		if (ordinal(m) > highest)
-			highest = ordinal(m);
-	}
-	return s->by_ordinal && highest >= n ? highest + 1 : n;
+	kube_choose(s->fleet, s->by_ordinal, now_of(s), c);
 }
 
 static int64_t goal(const struct kube_scaler *s)
 {
-	int64_t now = s->scale.wanted, low = least(s);
+	struct kube_choice c;
+	int64_t now = s->scale.wanted;
 	if (s->wanted >= now)
 		return s->wanted;
-	if (low < s->wanted)
-		low = s->wanted;
+	choose(s, &c);
+	int64_t low = c.least > s->wanted ? c.least : s->wanted;
 	return low < now ? low : now;
-}
-
-static int64_t existing(const struct kube_scaler *s)
-{
-	int64_t n = 0;
-	LIST_EACH(m, &s->fleet->members, struct kube_member, link)
-		n += kube_member_exists(m);
-	return n;
-}
-
-static bool is_sick(const struct kube_scaler *s, const struct kube_member *m)
-{
-	const struct pod *p = service_pod(s->fleet->service, m->id);
-	return p && (!pod_is_idle(p) || p->failures > 0);
 }
 
 /* --- reading and writing --------------------------------------------------------------------- */
@@ -143,9 +104,6 @@ static void on_written(void *owner, const struct http_client_result *result)
 		succeed(s);
 		log_info("%s: replicas %" PRId64 " -> %" PRId64, s->fleet->label, before,
 			 now.wanted);
-		LIST_EACH(m, &s->fleet->members, struct kube_member, link)
-			if (now.wanted < before && is_leaving(m) && m->is_cheap && !m->doomed_us)
-				m->doomed_us = now_of(s);
 	} else {
 		fail(s, a.why[0] ? a.why : "the answer to a new scale is none");
 	}
@@ -158,6 +116,8 @@ static void write_scale(struct kube_scaler *s, int64_t replicas)
 	struct str path, body;
 	str_init(&path);
 	str_init(&body);
+	if (replicas < s->scale.wanted) /* whatever will be known of its outcome */
+		kube_choice_lowered(s->fleet, now_of(s));
 	str_printf(&path, "%s/scale", s->workload.at);
 	str_printf(&body,
 		   "{\"apiVersion\":\"autoscaling/v1\",\"kind\":\"Scale\",\"metadata\":{\"name\":"
@@ -191,7 +151,9 @@ static void on_read(void *owner, const struct http_client_result *result)
 		s->scale = now;
 		s->knows_scale = true;
 		succeed(s);
-		if (s->is_writing && s->is_writer && s->wanted >= 0 && goal(s) != now.wanted) {
+		/* The lease may have run out meanwhile: this process may have stood still. */
+		loop_refresh_now(s->loop);
+		if (s->is_writing && may_write(s) && s->wanted >= 0 && goal(s) != now.wanted) {
 			write_scale(s, goal(s));
 			json_free(a.document);
 			return;
@@ -243,13 +205,19 @@ static void on_marked(void *owner, const struct http_client_result *result)
 	struct kube_answer a;
 	s->exchange = NULL;
 	kube_answer_read(s->client, result, &a);
-	bool is_over = a.status == STATUS_NOT_FOUND;
-	if (a.status == STATUS_FORBIDDEN)
+	bool is_over = a.status == STATUS_NOT_FOUND, is_forbidden = a.status == STATUS_FORBIDDEN;
+	if (is_forbidden)
 		log_warn("%s: %s cannot be marked to be deleted first, another one may go: %s",
 			 s->fleet->label, m ? m->pod.meta.name : "a pod", a.why);
-	if (kube_answer_is_good(&a) || is_over || a.status == STATUS_FORBIDDEN) {
-		if (m)
-			m->is_cheap = s->makes_cheap;
+	if (m && is_forbidden) {
+		m->is_unmarkable = true;
+	} else if (m && kube_answer_is_good(&a)) {
+		m->told_cheap = s->makes_cheap;
+		m->told_us = now_of(s);
+		if (!m->is_listed) /* nobody will tell of it */
+			m->pod.is_cheap = s->makes_cheap;
+	}
+	if (kube_answer_is_good(&a) || is_over || is_forbidden) {
 		succeed(s);
 	} else {
 		fail(s, a.why);
@@ -261,9 +229,12 @@ static void on_marked(void *owner, const struct http_client_result *result)
 static void on_deleted(void *owner, const struct http_client_result *result)
 {
 	struct kube_scaler *s = owner;
+	struct kube_member *m = member_at_work(s);
 	struct kube_answer a;
 	s->exchange = NULL;
 	kube_answer_read(s->client, result, &a);
+	if (m)
+		m->is_undeletable = a.status == STATUS_FORBIDDEN;
 	s->deletions += kube_answer_is_good(&a);
 	if (!a.status || a.status >= 500)
 		fail(s, a.why);
@@ -300,8 +271,8 @@ static void mark(struct kube_scaler *s, struct kube_member *m, bool cheap)
 	s->makes_cheap = cheap;
 	/* The uid makes it a conflict when another pod has the name by now. */
 	snprintf(body, sizeof(body),
-		 "{\"metadata\":{\"uid\":\"%s\",\"annotations\":{\"" COST "\":%s}}}",
-		 m->pod.meta.uid, cheap ? "\"-1000\"" : "null");
+		 "{\"metadata\":{\"uid\":\"%s\",\"annotations\":{\"" KUBE_COST "\":%s}}}",
+		 m->pod.meta.uid, cheap ? "\"" KUBE_CHEAP "\"" : "null");
 	send_to_pod(s, m, "PATCH", KUBE_MERGE_PATCH, body, on_marked);
 }
 
@@ -320,65 +291,13 @@ static void delete_pod(struct kube_scaler *s, struct kube_member *m)
 
 /* --- what to do next ------------------------------------------------------------------------- */
 
-/* As many as were to go have gone, and it is still there: another one went in its place. */
-static bool was_spared(const struct kube_scaler *s, const struct kube_member *m)
-{
-	return m->doomed_us &&
-	       (existing(s) <= s->scale.wanted || now_of(s) - m->doomed_us > DOOM_US);
-}
-
-/* Those that were to go and may stay: more are wanted again, or another pod went instead. */
-static bool revive(struct kube_scaler *s)
-{
-	int64_t stay = 0, now = now_of(s);
-	bool any = false;
-	LIST_EACH(m, &s->fleet->members, struct kube_member, link)
-		stay += kube_member_stays(m);
-	LIST_EACH(m, &s->fleet->members, struct kube_member, link) {
-		bool is_doomed = m->doomed_us && !was_spared(s, m);
-		if (!kube_member_exists(m) || !m->is_removing || is_doomed || is_sick(s, m) ||
-		    stay >= s->wanted || !kube_fleet_revive(s->fleet, m, now))
-			continue;
-		stay++;
-		any = true;
-	}
-	return any;
-}
-
-/* Sick, and not one too many. NULL: there is none. */
-static struct kube_member *to_delete(const struct kube_scaler *s)
-{
-	int64_t stay = 0, now = now_of(s);
-	LIST_EACH(m, &s->fleet->members, struct kube_member, link)
-		stay += kube_member_stays(m);
-	LIST_EACH(m, &s->fleet->members, struct kube_member, link) {
-		bool is_due = !m->asked_us || now - m->asked_us > DOOM_US;
-		if (kube_member_exists(m) && m->is_removing && is_due && is_sick(s, m) &&
-		    (stay < s->wanted || was_spared(s, m)))
-			return m;
-	}
-	return NULL;
-}
-
-static struct kube_member *to_mark(const struct kube_scaler *s)
-{
-	LIST_EACH(m, &s->fleet->members, struct kube_member, link)
-		if (is_leaving(m) && !m->is_cheap)
-			return m;
-	return NULL;
-}
-
-static struct kube_member *to_unmark(const struct kube_scaler *s)
-{
-	LIST_EACH(m, &s->fleet->members, struct kube_member, link)
-		if (kube_member_exists(m) && m->is_cheap && !is_leaving(m))
-			return m;
-	return NULL;
-}
-
 static bool is_short_of_pods(const struct kube_scaler *s)
 {
-	return s->knows_scale && s->scale.wanted > existing(s) && s->fleet->pods_are_synced;
+	struct kube_choice c;
+	if (!s->knows_scale || !s->fleet->pods_are_synced)
+		return false;
+	choose(s, &c);
+	return s->scale.wanted > c.existing;
 }
 
 static void look(struct kube_scaler *s)
@@ -388,8 +307,20 @@ static void look(struct kube_scaler *s)
 	call(s, &r, on_looked);
 }
 
-/* Fewer: first those that may go are marked, and only then it is written. */
-static bool lower(struct kube_scaler *s)
+/* Why there are more than wanted, once for each reason. */
+static void tell_in_the_way(struct kube_scaler *s, const struct kube_choice *c)
+{
+	const struct kube_member *m = goal(s) > s->wanted ? c->in_the_way : NULL;
+	bool is_told = m && strcmp(s->in_the_way, m->pod.meta.uid) == 0;
+	if (m && !is_told)
+		log_info("%s: pod %s may have work and is not Ready to the kubelet, so it would be "
+			 "taken before the idle ones: they stay until it is",
+			 s->fleet->label, m->pod.meta.name);
+	snprintf(s->in_the_way, sizeof(s->in_the_way), "%s", m ? m->pod.meta.uid : "");
+}
+
+/* Fewer: first those that may go are marked, and nobody else, and only then it is written. */
+static bool lower(struct kube_scaler *s, const struct kube_choice *c)
 {
 	if (s->wanted >= s->scale.wanted)
 		return false;
@@ -397,28 +328,42 @@ static bool lower(struct kube_scaler *s)
 		timer_set(&s->timer, s->lower_at_us);
 		return true;
 	}
-	struct kube_member *m = s->by_ordinal ? NULL : to_mark(s);
-	if (m)
-		mark(s, m, true);
-	else if (goal(s) < s->scale.wanted)
-		s->is_writing = true;
-	return m != NULL;
+	if (c->to_mark || c->to_unmark) {
+		mark(s, c->to_mark ? c->to_mark : c->to_unmark, c->to_mark != NULL);
+		return true;
+	}
+	tell_in_the_way(s, c);
+	s->is_writing |= goal(s) < s->scale.wanted;
+	return false;
 }
 
 static bool write(struct kube_scaler *s)
 {
-	struct kube_member *m;
-	if (lower(s))
+	struct kube_choice c;
+	choose(s, &c);
+	if (lower(s, &c))
 		return true;
 	if (!s->is_writing && s->wanted <= s->scale.wanted) {
-		m = to_unmark(s);
-		if (m)
-			mark(s, m, false);
-		return m != NULL;
+		if (c.to_unmark)
+			mark(s, c.to_unmark, false);
+		return c.to_unmark != NULL;
 	}
 	s->is_writing = true;
 	read_scale(s);
 	return true;
+}
+
+/* Where somebody else scales, all that there are may stay; else as many as are wanted. */
+static bool mend(struct kube_scaler *s)
+{
+	int64_t wanted = s->scales ? s->wanted : INT64_MAX;
+	int64_t scale = s->scales ? s->scale.wanted : INT64_MAX;
+	if (kube_choice_revive(s->fleet, wanted, scale, now_of(s)))
+		s->changed(s->owner);
+	struct kube_member *sick = kube_choice_sick(s->fleet, wanted, now_of(s));
+	if (sick)
+		delete_pod(s, sick);
+	return sick != NULL;
 }
 
 /* One step, or the time of the next. */
@@ -432,24 +377,18 @@ static void run(void *owner)
 		timer_set(&s->timer, s->rest_until_us);
 		return;
 	}
-	if (!s->knows_scale || now - s->read_us >= POLL_US) {
+	if (s->scales && (!s->knows_scale || now - s->read_us >= POLL_US))
 		read_scale(s);
-	} else if (s->wanted >= 0) {
-		if (revive(s))
-			s->changed(s->owner);
-		struct kube_member *sick = to_delete(s);
-		if (sick) {
-			delete_pod(s, sick);
-			return;
-		}
-		if (s->is_writer && write(s))
-			return;
-	}
-	if (!s->exchange && is_short_of_pods(s) && now - s->looked_us >= LOOK_US)
+	else if ((!s->scales || s->wanted >= 0) && mend(s))
+		return;
+	else if (s->wanted >= 0 && may_write(s) && write(s))
+		return;
+	bool is_short = is_short_of_pods(s);
+	if (!s->exchange && is_short && now - s->looked_us >= LOOK_US)
 		look(s);
-	if (!is_short_of_pods(s))
+	if (!is_short)
 		s->stuck[0] = '\0';
-	timer_set(&s->timer, now + (is_short_of_pods(s) ? LOOK_US : POLL_US));
+	timer_set(&s->timer, now + (is_short ? LOOK_US : POLL_US));
 }
 
 /* --- from outside ---------------------------------------------------------------------------- */
@@ -503,6 +442,7 @@ void kube_scaler_configure(struct kube_scaler *s, const struct kubernetes_pods_c
 	const char *name = c->scale_name ? c->scale_name : c->service;
 	bool is_core = !c->scale_group[0];
 	kube_scaler_stop(s);
+	s->scales = c->scales;
 	str_clear(&s->workload);
 	str_printf(&s->workload, "/%s%s/%s/namespaces/%s/%s/%s", is_core ? "api" : "apis/",
 		   c->scale_group, c->scale_version, name_space, c->scale_resource, name);

@@ -4,16 +4,16 @@
  *   more:   read the scale -> write it with the resourceVersion that was read
  *   fewer:  mark the pods that may go as the cheapest to delete, all of a batch -> the same
  *
- * Replicas are lowered by no more pods than are marked: those that the ledger has withdrawn and found
- * idle, and those that it never had (no address yet). A pod that the ledger gave up as sick is deleted
- * instead where its place is still wanted. A conflict is read and tried again at once, any other
- * failure with back-off.
+ * Who may go is kubernetes_choice's to say: those that the ledger has withdrawn and found idle, and
+ * those that it never had (no address yet). A pod that the ledger gave up as sick is deleted instead
+ * where its place is still wanted, also where somebody else writes replicas. A conflict is read and
+ * tried again at once, any other failure with back-off.
  */
 #ifndef SLOTGATE_ACTIVATOR_PROVIDERS_KUBERNETES_SCALER_H
 #define SLOTGATE_ACTIVATOR_PROVIDERS_KUBERNETES_SCALER_H
 
+#include "activator/providers/kubernetes_choice.h"
 #include "activator/providers/kubernetes_client.h"
-#include "activator/providers/kubernetes_fleet.h"
 #include "base/loop.h"
 #include "config/config.h"
 
@@ -23,8 +23,10 @@ struct kube_scaler {
 	struct loop *loop;
 	struct str workload; /* the path of what is scaled */
 	bool by_ordinal;     /* a StatefulSet: the highest goes first, whatever the cost */
-	bool is_on, is_writer;
-	int64_t wanted; /* -1: nobody has said */
+	bool is_on;
+	bool scales;		 /* else it only deletes what is sick */
+	int64_t writes_until_us; /* this process is the one that writes replicas, until then */
+	int64_t wanted;		 /* -1: nobody has said */
 	struct kube_scale scale;
 	bool knows_scale;
 	bool has_looked; /* an answer has come, if only to say no */
@@ -36,6 +38,7 @@ struct kube_scaler {
 	struct http_exchange *exchange;
 	char uid[KUBE_UID_BYTES]; /* of the pod that is being marked or deleted */
 	bool makes_cheap;
+	char in_the_way[KUBE_UID_BYTES]; /* of the pod that is known to keep others; "": none */
 	struct timer timer;
 	struct task task;
 	char why[KUBE_WHY_BYTES];    /* the last step failed; "": it did not */

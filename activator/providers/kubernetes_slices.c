@@ -15,12 +15,13 @@ struct kept {
 void kube_slices_init(struct kube_slices *s)
 {
 	list_init(&s->all);
-	s->count = 0;
+	s->count = s->endpoints = 0;
 }
 
 static void drop(struct kube_slices *s, struct kept *it)
 {
 	list_remove(&it->link);
+	s->endpoints -= it->slice.endpoint_count;
 	kube_slice_release(&it->slice);
 	mem_free(it);
 	s->count--;
@@ -43,7 +44,9 @@ static struct kept *find(const struct kube_slices *s, const char *name)
 bool kube_slices_put(struct kube_slices *s, struct kube_slice *slice)
 {
 	struct kept *it = find(s, slice->meta.name);
-	if (!it && s->count < KUBE_SLICES_MAX) {
+	size_t before = it ? it->slice.endpoint_count : 0;
+	bool has_room = s->endpoints - before + slice->endpoint_count <= KUBE_SLICES_ENDPOINTS_MAX;
+	if (!it && has_room && s->count < KUBE_SLICES_MAX) {
 		it = mem_zalloc(sizeof(*it));
 		if (it) {
 			list_init(&it->link);
@@ -51,10 +54,11 @@ bool kube_slices_put(struct kube_slices *s, struct kube_slice *slice)
 			s->count++;
 		}
 	}
-	if (!it) {
+	if (!it || !has_room) {
 		kube_slice_release(slice);
 		return false;
 	}
+	s->endpoints += slice->endpoint_count - before;
 	kube_slice_release(&it->slice);
 	it->slice = *slice;
 	it->is_marked = false;

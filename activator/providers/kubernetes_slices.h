@@ -5,11 +5,11 @@
 #include "activator/providers/kubernetes_model.h"
 #include "base/list.h"
 
-enum { KUBE_SLICES_MAX = 10000 };
+enum { KUBE_SLICES_MAX = 10000, KUBE_SLICES_ENDPOINTS_MAX = 100000 };
 
 struct kube_slices {
 	struct list all;
-	size_t count;
+	size_t count, endpoints; /* of all of them */
 };
 
 void kube_slices_init(struct kube_slices *);

@@ -14,6 +14,9 @@ static const int64_t REST_US = 500 * US_PER_MS, REST_MAX_US = 30 * US_PER_S;
 /* A server sends a bookmark about every minute: one that says nothing for longer is not there. */
 static const int64_t SILENCE_US = 150 * US_PER_S, SLACK_US = 10 * US_PER_S;
 
+/* The head of a watch's answer comes at once, whatever there is to say. */
+static const int64_t ANSWER_US = 30 * US_PER_S;
+
 /* A watch that ends sooner than this without an event has failed, whatever its status. */
 static const int64_t SHORT_US = US_PER_S;
 
@@ -96,15 +99,23 @@ static void ask_watch(struct kube_watch *w, struct str *query)
 {
 	w->state = KUBE_FOLLOWING;
 	w->watches++;
-	w->is_garbled = w->is_gone = w->heard = false;
+	w->is_garbled = w->is_gone = w->is_open = w->heard = false;
 	str_printf(query,
 		   "watch=true&allowWatchBookmarks=true&timeoutSeconds=%lld&resourceVersion=",
 		   (long long)w->timeout_s);
 	kube_add_encoded(query, w->version);
 }
 
+/* One that stands, though nothing has happened yet, has not failed. */
+static bool is_to_prove_itself(const struct kube_watch *w)
+{
+	return w->state == KUBE_FOLLOWING && w->is_open && w->failures;
+}
+
 enum kube_ask kube_watch_next(struct kube_watch *w, int64_t now_us, struct str *query)
 {
+	if (is_to_prove_itself(w) && now_us - w->began_us >= SHORT_US)
+		succeed(w);
 	if (w->state != KUBE_RESTING || now_us < w->rest_until_us)
 		return KUBE_ASK_NOTHING;
 	w->began_us = w->heard_us = now_us;
@@ -123,12 +134,17 @@ int64_t kube_watch_deadline_us(const struct kube_watch *w)
 		return w->rest_until_us;
 	if (w->state == KUBE_LISTING)
 		return INT64_MAX; /* its request has a limit of its own */
+	if (!w->is_open)
+		return w->began_us + ANSWER_US;
+	if (is_to_prove_itself(w))
+		return w->began_us + SHORT_US;
 	return w->heard_us + (patience_us < SILENCE_US ? patience_us : SILENCE_US);
 }
 
 bool kube_watch_is_silent(const struct kube_watch *w, int64_t now_us)
 {
-	return w->state == KUBE_FOLLOWING && now_us >= kube_watch_deadline_us(w);
+	return w->state == KUBE_FOLLOWING && !is_to_prove_itself(w) &&
+	       now_us >= kube_watch_deadline_us(w);
 }
 
 /* --- lists ----------------------------------------------------------------------------------- */
@@ -208,6 +224,7 @@ bool kube_watch_feed(struct kube_watch *w, int status, struct slice bytes, int64
 	w->heard_us = now_us;
 	if (status != STATUS_OK)
 		return true; /* its status says it all */
+	w->is_open = true;
 	while (bytes.len && !w->is_garbled && !w->is_gone) {
 		const char *end = memchr(bytes.at, '\n', bytes.len);
 		size_t n = end ? (size_t)(end - bytes.at) : bytes.len;

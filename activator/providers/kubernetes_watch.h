@@ -37,6 +37,7 @@ struct kube_watch {
 	struct str line;  /* the beginning of an event whose end has not come */
 	bool is_garbled;  /* the stream said something that is no event, */
 	bool is_gone;	  /* or that its version is too old: for a moment, until it has ended */
+	bool is_open;	  /* it was answered, and well: it is good once that has lasted a moment */
 	bool heard;	  /* an event in this watch */
 	int failures;	  /* in a row */
 	int64_t began_us; /* of what is under way */

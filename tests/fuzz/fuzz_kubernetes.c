@@ -96,6 +96,8 @@ static void check_fleet(struct kube_fleet *f)
 		n++;
 		FUZZ_CHECK(map_get(&f->by_uid, m->pod.meta.uid) == m, n, 0);
 		FUZZ_CHECK(m->state != KUBE_OFFERED || (p && m->port > 0), m->state, m->port);
+		FUZZ_CHECK(m->state != KUBE_OFFERED || map_get(&f->by_place, m->where) == m,
+			   m->state, m->port); /* nobody else has work at its address */
 		FUZZ_CHECK(!p || p->provider_data == m, n, 0);
 		FUZZ_CHECK(m->port >= 0 && m->port <= 65535, m->port, 0);
 	}

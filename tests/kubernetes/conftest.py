@@ -13,6 +13,7 @@ import pytest
 from harness.kubernetes import network
 from harness.kubernetes.api import ApiError
 from harness.kubernetes.cluster import Cluster, missing
+from harness.kubernetes.gateway import Account
 from harness.kubernetes.kubelet import Kubelet
 from harness.wait import wait_until
 
@@ -94,3 +95,15 @@ def kubelet(session_kubelet, namespace, api):
     assert session_kubelet.faults[faults:] == []
     for name in ours & session_kubelet.audits.keys():
         assert session_kubelet.audits[name]["highestSimultaneous"] <= 1, name
+
+
+@pytest.fixture
+def gateways(kubelet, gateway):
+    """Made after the kubelet's fixture: a gateway ends before its pods do."""
+    assert kubelet
+    return gateway
+
+
+@pytest.fixture
+def account(cluster, namespace):
+    return Account(cluster, namespace)

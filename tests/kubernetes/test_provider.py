@@ -4,62 +4,9 @@ import threading
 
 import pytest
 
-from harness.kubernetes.gateway import Account
-from harness.kubernetes.objects import deployment, service
+from harness.kubernetes.gateway import (LONG_S, create_sd, is_up, paint, replicas_of, start,
+                                        wait_for_replicas)
 from harness.wait import wait_until
-
-LONG_S = 30
-
-
-@pytest.fixture
-def gateways(kubelet, gateway):
-    """Made after the kubelet's fixture: a gateway ends before its pods do."""
-    assert kubelet
-    return gateway
-
-
-@pytest.fixture
-def account(cluster, namespace):
-    return Account(cluster, namespace)
-
-
-def create_sd(api, namespace, replicas=0, kind="Deployment", **options):
-    api.create(service("sd"), namespace)
-    api.create(deployment("sd", replicas, kind=kind, **options), namespace)
-
-
-def start(gateways, account, **options):
-    return gateways(services=[account.service(**options)])
-
-
-def replicas_of(api, namespace, kind="Deployment"):
-    return api.get(kind, namespace, "sd", "scale")["spec"].get("replicas", 0)
-
-
-def wait_for_replicas(api, namespace, count, kind="Deployment"):
-    wait_until(lambda: replicas_of(api, namespace, kind) == count,
-               lambda: f"{count} replicas; {replicas_of(api, namespace, kind)}", LONG_S)
-
-
-def paint(gateway, count, **options):
-    """So many clients at once; their answers."""
-    answers = []
-
-    def one():
-        with gateway.client(timeout=LONG_S, **options) as client:
-            answers.append(client.post("/sdapi/v1/txt2img", b'{"prompt": "a dog"}').read_response())
-
-    clients = [threading.Thread(target=one) for _ in range(count)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join(LONG_S)
-    assert len(answers) == count, gateway.log()[-6000:]
-    return answers
-
-
-def is_up(gateway):
-    return gateway.metrics()("slotgate_provider_up", service="sd")
 
 
 def test_from_zero_and_back(api, namespace, kubelet, gateways, account):

@@ -320,6 +320,24 @@ static void what_others_want_is_wanted_here_too(void **state)
 	assert_int_equal(w->replicas, 1);
 }
 
+static void two_gateways_do_not_keep_pods_for_each_other(void **state)
+{
+	struct world *w = scalable(state);
+	service_elsewhere(w->service, 1, w->now_us);
+	world_wait(w, 0, TICKET_SLOT);
+	world_wait(w, 1, TICKET_SLOT);
+	assert_int_equal(w->replicas, 3);
+	world_pod(w, "a");
+	world_pod(w, "b");
+	world_start_job(w, 0);
+	world_start_job(w, 1);
+	world_finish(w, 0);
+	world_finish(w, 1);
+	world_at(w, 300 * S);
+	assert_int_equal(world_counts(w).desired, 0);
+	assert_int_equal(w->replicas, 1); /* the other one's, which sees the same */
+}
+
 static void if_scaling_fails_all_are_told_at_once(void **state)
 {
 	struct world *w = scalable(state);
@@ -541,6 +559,25 @@ static void a_quarantined_pod_is_restarted_after_its_limit(void **state)
 	assert_int_equal(w->forgotten[0], 1);
 }
 
+/* Kubernetes replaces a pod that is deleted, whoever writes replicas; of a static one nobody does. */
+static void one_whose_number_is_anothers_is_replaced_all_the_same(void **state)
+{
+	struct world *w = *state;
+	for (int kubernetes = 0; kubernetes < 2; kubernetes++) {
+		world_stop(w);
+		world_init(w);
+		w->config.quarantine.restart_after_us = 20 * S;
+		w->config.provider = kubernetes ? PROVIDER_KUBERNETES : PROVIDER_STATIC;
+		world_start(w, false);
+		world_pod(w, "a");
+		world_work(w, 0, TICKET_SLOT);
+		world_time_out(w, 0);
+		world_at(w, 30 * S);
+		assert_int_equal(w->removed_count, kubernetes);
+		assert_int_equal(world_state(w, "a"), kubernetes ? POD_REMOVING : POD_QUARANTINED);
+	}
+}
+
 static void an_ejected_pod_that_works_is_not_restarted(void **state)
 {
 	struct world *w = *state;
@@ -579,6 +616,7 @@ int main(void)
 		SCENARIO(a_reload_resizes_pods),
 		SCENARIO(from_zero_it_asks_at_once),
 		SCENARIO(what_others_want_is_wanted_here_too),
+		SCENARIO(two_gateways_do_not_keep_pods_for_each_other),
 		SCENARIO(if_scaling_fails_all_are_told_at_once),
 		SCENARIO(with_a_pod_coming_a_failure_is_not_the_end),
 		SCENARIO(scale_down_takes_the_least_recently_used_idle_pod),
@@ -590,6 +628,7 @@ int main(void)
 		SCENARIO(a_starting_pod_goes_before_a_ready_one),
 		SCENARIO(a_quarantined_pod_is_replaced_up_to_max_scale),
 		SCENARIO(a_quarantined_pod_is_restarted_after_its_limit),
+		SCENARIO(one_whose_number_is_anothers_is_replaced_all_the_same),
 		SCENARIO(an_ejected_pod_that_works_is_not_restarted),
 	};
 	return cmocka_run_group_tests_name("core: pods", tests, NULL, NULL);

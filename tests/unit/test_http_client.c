@@ -341,6 +341,9 @@ static void hands_out_pieces(void **state)
 	loop_run(loop);
 	assert_int_equal(calls, before); /* cancelled from inside its own piece */
 	assert_int_equal(piece_status, 410);
+	scripted_server_answer(&server, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+	ask(&r);
+	assert_int_equal(piece_status, 201); /* the head alone is told */
 	str_release(&pieces);
 }
 

@@ -5,193 +5,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "activator/providers/kubernetes_fleet.h"
 #include "base/clock.h"
-
-static struct service *service;
-static struct service_config config;
-static struct kube_fleet fleet;
-static struct ticket ticket;
-static uint64_t grant;
-static int64_t now_us;
-
-static void on_pod_moved(void *arg, struct pod *p, enum pod_state from)
-{
-	(void)arg, (void)p, (void)from;
-}
-
-static void on_pod_freed(void *arg, struct pod *p)
-{
-	(void)arg, (void)p;
-}
-
-static void on_pod_failed(void *arg, const struct pod *p, const char *kind)
-{
-	(void)arg, (void)p, (void)kind;
-}
-
-static void on_slot_moved(void *arg, const struct slot *slot, enum slot_state from)
-{
-	(void)arg, (void)slot, (void)from;
-}
-
-static void on_slot_freed(void *arg, const struct slot *slot, int64_t at_us)
-{
-	(void)arg, (void)slot, (void)at_us;
-}
-
-static void on_scaling_failed(void *arg, const char *reason)
-{
-	(void)arg, (void)reason;
-}
-
-static const struct service_observer observer = {
-	.pod_moved = on_pod_moved,
-	.pod_freed = on_pod_freed,
-	.pod_failed = on_pod_failed,
-	.scaling_failed = on_scaling_failed,
-	.slot_moved = on_slot_moved,
-	.slot_freed = on_slot_freed,
-};
-
-/* Single quotes stand for double ones. */
-static void say(void (*what)(struct kube_fleet *, const struct json *), const char *format, ...)
-{
-	char text[4096];
-	struct json_error error;
-	va_list args;
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	for (char *c = text; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	struct json *j = json_parse(text, strlen(text), &error);
-	if (!j)
-		fail_msg("%s in %s", error.message, text);
-	what(&fleet, j);
-	json_free(j);
-}
-
-static void gone(struct kube_fleet *f, const struct json *object)
-{
-	kube_fleet_gone_pod(f, object, now_us);
-}
-
-/* A pod NAME with the uid u-NAME. */
-static void pod_is(const char *name, const char *address, bool ready, const char *more)
-{
-	say(kube_fleet_put_pod,
-	    "{'metadata': {'name': '%s', 'uid': 'u-%s', 'resourceVersion': '1'}, 'status': "
-	    "{'podIP': "
-	    "'%s', 'phase': 'Running', 'conditions': [{'type': 'Ready', 'status': '%s'}]%s}}",
-	    name, name, address, ready ? "True" : "False", more);
-}
-
-static void pod_goes(const char *name, bool deleted)
-{
-	say(gone,
-	    "{'metadata': {'name': '%s', 'uid': 'u-%s', 'resourceVersion': '2'%s}, 'status': {}}",
-	    name, name, deleted ? ", 'deletionTimestamp': '2026-01-01T00:00:00Z'" : "");
-}
-
-static void slice_says(const char *name, const char *address, const char *conditions)
-{
-	say(kube_fleet_put_slice,
-	    "{'metadata': {'name': 's-%s'}, 'addressType': 'IPv4', 'ports': [{'name': 'http', "
-	    "'port': "
-	    "7860}], 'endpoints': [{'addresses': ['%s'], 'conditions': {%s}, 'targetRef': {'kind': "
-	    "'Pod', 'name': '%s', 'uid': 'u-%s'}}]}",
-	    name, address, conditions, name, name);
-}
-
-static void settle(void)
-{
-	kube_fleet_settle(&fleet, now_us);
-}
-
-static void drain(void)
-{
-	struct decision d;
-	while (service_next(service, now_us, &d)) {
-		if (d.kind == DECIDE_PROBE || d.kind == DECIDE_CHECK_IDLE)
-			service_pod_answered(service, d.pod, d.question, ANSWER_YES, now_us);
-		if (d.kind == DECIDE_GRANT)
-			grant = d.grant;
-	}
-}
-
-/* Asks all pods, so that those that get work are ready. */
-static void let_pods_answer(void)
-{
-	now_us += US_PER_S;
-	service_tick(service, now_us);
-	drain();
-}
-
-static void start_job(void)
-{
-	ticket_init(&ticket, TICKET_SLOT);
-	grant = 0;
-	assert_true(service_admit(service, &ticket, now_us));
-	service_enqueue(service, &ticket, now_us);
-	drain();
-	assert_int_not_equal(grant, 0);
-	service_started(service, grant, now_us);
-}
-
-static struct kube_member *member(const char *name)
-{
-	char uid[64];
-	snprintf(uid, sizeof(uid), "u-%s", name);
-	return map_get(&fleet.by_uid, uid);
-}
-
-static struct kube_member *the(const char *name)
-{
-	struct kube_member *m = member(name);
-	assert_non_null(m);
-	return m;
-}
-
-/* POD_STATES: the ledger does not know it. */
-static enum pod_state state_of(const char *name)
-{
-	const struct kube_member *m = member(name);
-	const struct pod *p = m ? service_pod(service, m->id) : NULL;
-	return p ? p->state : POD_STATES;
-}
-
-static int set_up(void **state)
-{
-	(void)state;
-	now_us = 100 * US_PER_S;
-	config_service_defaults(&config);
-	config.container_concurrency = 1;
-	service = service_new(&config, false, &observer, NULL, now_us);
-	if (!service)
-		return 1;
-	kube_fleet_init(&fleet, service, "sd");
-	say(kube_fleet_put_service, "{'metadata': {'name': 'sd'}, 'spec': {'selector': {'app': "
-				    "'sd'}, 'ports': [{'name': 'http', "
-				    "'port': 80, 'targetPort': 7860}]}}");
-	kube_fleet_listing_pods(&fleet);
-	kube_fleet_listed_pods(&fleet);
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	service_cancel(service, &ticket, now_us);
-	service_free(service);
-	kube_fleet_release(&fleet);
-	config_service_release(&config);
-	return 0;
-}
+#include "tests/unit/kube_world.h"
 
 static void a_pod_is_offered_as_soon_as_it_has_an_address(void **state)
 {
@@ -264,6 +80,20 @@ static void one_that_ends_serves_what_it_has(void **state)
 	assert_int_equal(service_pod_by_name(service, "a@10.0.0.1:7860#u-a") != NULL, 0);
 }
 
+static void one_that_has_left_the_slices_gets_no_more(void **state)
+{
+	(void)state;
+	pod_is("a", "10.0.0.1", true, "");
+	slice_says("a", "10.0.0.1", "");
+	settle();
+	kube_slices_remove(&fleet.slices, "s-a"); /* its end is told here first */
+	settle();
+	assert_int_equal(state_of("a"), POD_STATES);
+	slice_says("a", "10.0.0.1", "");
+	settle();
+	assert_int_equal(state_of("a"), POD_STARTING);
+}
+
 static void one_that_is_only_out_of_sight_is_not_over(void **state)
 {
 	(void)state;
@@ -298,9 +128,122 @@ static void an_address_that_is_used_again_is_another_pod(void **state)
 	settle();
 	assert_int_not_equal(the("a")->id, the("b")->id);
 	let_pods_answer();
-	assert_int_equal(state_of("a"), POD_FULL);
+	assert_int_equal(state_of("a"),
+			 POD_ABSENT); /* its sandbox is gone, its job is not known to be */
 	assert_int_equal(state_of("b"), POD_READY);
 	service_finished(service, grant, now_us);
+	settle();
+	assert_int_equal(state_of("a"), POD_STATES);
+	let_pods_answer();
+	assert_int_equal(state_of("a"),
+			 POD_STATES); /* though the API still says that it is ready */
+	assert_int_equal(state_of("b"), POD_READY);
+}
+
+static void born(const char *name, const char *when)
+{
+	say(kube_fleet_put_pod,
+	    "{'metadata': {'name': '%s', 'uid': 'u-%s', 'resourceVersion': '1', "
+	    "'creationTimestamp': '2026-01-01T00:00:%sZ'}, 'status': {'podIP': '10.0.0.1', "
+	    "'phase': 'Running', 'conditions': [{'type': 'Ready', 'status': 'True'}]}}",
+	    name, name, when);
+}
+
+static void the_youngest_has_the_address(void **state)
+{
+	(void)state;
+	pod_is("b", "", false, ""); /* it was seen young */
+	settle();
+	born("a", "01");
+	settle();
+	let_pods_answer();
+	start_job();
+	born("b", "02");
+	settle();
+	/* What was sent to the one may have reached the other. */
+	assert_false(service_pod(service, the("b")->id)->past_is_known);
+	born("older", "00");
+	settle();
+	assert_int_equal(state_of("older"), POD_STATES);
+	pod_goes("b", true);
+	settle();
+	let_pods_answer();
+	assert_int_equal(state_of("older"), POD_STATES);
+	assert_int_equal(state_of("a"), POD_FULL); /* it was said too early that it had lost it */
+	pod_goes("a", true);
+	settle();
+	assert_int_equal(state_of("older"), POD_STARTING);
+	pod_is("older", "10.0.0.2", true, "");
+	pod_is("c", "10.0.0.1", true, "");
+	settle();
+	let_pods_answer();
+	assert_int_equal(state_of("older"), POD_READY);
+	assert_int_equal(state_of("c"), POD_READY);
+}
+
+static void the_next_at_an_address_may_have_the_last_ones_work(void **state)
+{
+	(void)state;
+	pod_is("a", "10.0.0.1", true, "");
+	pod_is("b", "", false, "");
+	pod_is("c", "", false, "");
+	settle();
+	let_pods_answer();
+	start_job();
+	pod_goes("a",
+		 true); /* while it works: the job was sent, and may have come too late for it */
+	pod_is("b", "10.0.0.1", false, "");
+	pod_is("c", "10.0.0.2", false, "");
+	settle();
+	assert_false(service_pod(service, the("b")->id)->past_is_known);
+	assert_true(service_pod(service, the("c")->id)->past_is_known);
+}
+
+/* A dual stack's pod: its primary family is the cluster's, the wanted one is the service's. */
+static void dual(const char *more)
+{
+	pod_is("a", "10.0.0.1", true, more);
+	settle();
+}
+
+static void the_family_is_the_services_and_does_not_change(void **state)
+{
+	(void)state;
+	static const char both[] = ", 'podIPs': [{'ip': '10.0.0.1'}, {'ip': 'fd00:0::1'}]";
+	say(kube_fleet_put_service, "{'metadata': {'name': 'sd'}, 'spec': {'ipFamilies': ['IPv6'], "
+				    "'ports': [{'port': 7860}]}}");
+	dual(both);
+	assert_string_equal(the("a")->where, "[fd00::1]:7860");
+	let_pods_answer();
+	start_job();
+	say(kube_fleet_put_service, "{'metadata': {'name': 'sd'}, 'spec': {'ipFamilies': ['IPv4'], "
+				    "'ports': [{'port': 7860}]}}");
+	dual(both);
+	assert_string_equal(the("a")->where, "[fd00::1]:7860");
+	assert_int_equal(service_grant_owner(service, grant), ticket.owner); /* it still works */
+	dual(", 'podIPs': [{'ip': '10.0.0.1'}]"); /* only now it is another sandbox */
+	assert_string_equal(the("a")->where, "10.0.0.1:7860");
+	assert_int_equal(service_grant_owner(service, grant), 0);
+}
+
+static void what_is_no_pod_is_not_asked_for(void **state)
+{
+	(void)state;
+	fleet.pods_are_synced = false;
+	say(kube_fleet_put_slice,
+	    "{'metadata': {'name': 's', 'namespace': 'here'}, 'addressType': 'IPv4', 'ports': "
+	    "[{'port': 7860}], 'endpoints': [{'addresses': ['10.0.0.7']}, {'addresses': "
+	    "['10.0.0.8'], 'targetRef': {'kind': 'Pod', 'namespace': 'there', 'name': 'far', "
+	    "'uid': "
+	    "'u-far'}}, {'addresses': ['10.0.0.9'], 'targetRef': {'kind': 'Pod', 'namespace': "
+	    "'here', 'name': 'near', 'uid': 'u-near'}}]}");
+	settle();
+	struct kube_member *m = map_get(&fleet.by_uid, "10.0.0.7");
+	assert_non_null(m);
+	assert_false(m->is_pod);
+	assert_false(the("far")->is_pod); /* a pod of this name here would be another one */
+	assert_true(the("near")->is_pod);
+	assert_true(kube_member_exists(the("near")));
 }
 
 static void another_address_is_another_sandbox(void **state)
@@ -392,7 +335,7 @@ static void one_that_may_stay_is_offered_again(void **state)
 	assert_true(kube_fleet_revive(&fleet, the("a"), now_us));
 	settle();
 	assert_int_equal(state_of("a"), POD_STARTING);
-	assert_true(kube_member_stays(the("a")));
+	assert_false(the("a")->is_removing);
 }
 
 static void one_of_another_process_is_known_by_its_name(void **state)
@@ -420,14 +363,19 @@ static void one_of_another_process_is_known_by_its_name(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_pod_is_offered_as_soon_as_it_has_an_address),
 		TEST(nothing_is_offered_while_it_is_held),
 		TEST(one_that_flaps_keeps_its_count),
 		TEST(one_that_ends_serves_what_it_has),
+		TEST(one_that_has_left_the_slices_gets_no_more),
 		TEST(one_that_is_only_out_of_sight_is_not_over),
 		TEST(an_address_that_is_used_again_is_another_pod),
+		TEST(the_youngest_has_the_address),
+		TEST(the_next_at_an_address_may_have_the_last_ones_work),
+		TEST(the_family_is_the_services_and_does_not_change),
+		TEST(what_is_no_pod_is_not_asked_for),
 		TEST(another_address_is_another_sandbox),
 		TEST(one_in_trouble_gets_no_work),
 		TEST(one_whose_containers_have_ended_is_over),

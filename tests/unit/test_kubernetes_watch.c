@@ -281,6 +281,30 @@ static void silence_is_noticed(void **state)
 	asks(KUBE_ASK_WATCH, "resourceVersion=8");
 }
 
+static void one_that_stands_has_not_failed(void **state)
+{
+	(void)state;
+	begin();
+	kube_watch_ended(&watch, 0, "reset", now_us);
+	rests_for(1, US_PER_S / 2);
+	asks(KUBE_ASK_WATCH, "resourceVersion=7");
+	assert_true(feed("")); /* its head, and then nothing happens for long */
+	assert_true(kube_watch_is_failing(&watch));
+	now_us = kube_watch_deadline_us(&watch);
+	assert_false(kube_watch_is_silent(&watch, now_us));
+	asks(KUBE_ASK_NOTHING, NULL);
+	assert_false(kube_watch_is_failing(&watch));
+	now_us += 148 * US_PER_S;
+	assert_false(kube_watch_is_silent(&watch, now_us));
+	kube_watch_ended(&watch, 0, "reset", now_us);
+	rests_for(1, US_PER_S / 2);
+	asks(KUBE_ASK_WATCH, "resourceVersion=7");
+	now_us += 29 * US_PER_S; /* this one is not even answered */
+	assert_false(kube_watch_is_silent(&watch, now_us));
+	now_us += US_PER_S;
+	assert_true(kube_watch_is_silent(&watch, now_us));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -295,6 +319,7 @@ int main(void)
 		TEST(garbage_ends_the_watch_and_lists),
 		TEST(an_event_is_bounded),
 		TEST(silence_is_noticed),
+		TEST(one_that_stands_has_not_failed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,6 +124,7 @@ class Cluster:
         self.admin = Api(API, self.identities.path("ca.pem"),
                          certificate=self.identities.pair("admin"))
         self.url = f"https://{API[0]}:{API[1]}"
+        self.api_server_address = API
 
     def start(self):
         self.etcd = Server("etcd", self._etcd(), self.directory)
