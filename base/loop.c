@@ -32,6 +32,7 @@ struct loop {
 	bool now_is_old; /* the wait is over, and the clock has not been read since */
 	struct heap timers;
 	size_t timers_reserved;
+	struct list patient; /* ios that are ready */
 	struct list tasks, next_tasks;
 	bool stopping;
 	struct signal_watch signals[SIGNALS_MAX];
@@ -68,6 +69,7 @@ struct loop *loop_new(void)
 	}
 	loop->alarm_us = INT64_MAX;
 	heap_init(&loop->timers);
+	list_init(&loop->patient);
 	list_init(&loop->tasks);
 	list_init(&loop->next_tasks);
 	loop_refresh_now(loop);
@@ -108,6 +110,17 @@ static void set_alarm(struct loop *loop)
 	loop->alarm_us = first->key;
 }
 
+static void run_patient(struct loop *loop)
+{
+	while (!list_is_empty(&loop->patient)) {
+		struct io *io = LIST_FIRST(&loop->patient, struct io, turn);
+		unsigned ready = io->ready;
+		list_remove(&io->turn);
+		io->ready = 0;
+		io->fn(io->owner, ready);
+	}
+}
+
 static void run_timers(struct loop *loop)
 {
 	for (;;) {
@@ -145,6 +158,7 @@ void loop_run(struct loop *loop)
 			list_remove(&t->link);
 			list_push_back(&loop->tasks, &t->link);
 		}
+		run_patient(loop);
 		run_timers(loop);
 		run_tasks(loop);
 	}
@@ -172,11 +186,18 @@ static void on_io(evutil_socket_t fd, short events, void *arg)
 	what |= events & EV_READ ? IO_READ : 0;
 	what |= events & EV_WRITE ? IO_WRITE : 0;
 	what |= events & EV_CLOSED ? IO_HANGUP : 0;
-	io->fn(io->owner, what);
+	if (!io->is_patient) {
+		io->fn(io->owner, what);
+		return;
+	}
+	io->ready |= what;
+	if (!list_is_linked(&io->turn))
+		list_push_back(&io->loop->patient, &io->turn);
 }
 
 static bool start(struct io *io, short events)
 {
+	list_init(&io->turn);
 	io->event = event_new(io->loop->base, io->fd, events, on_io, io);
 	if (io->event && event_add(io->event, NULL) == 0)
 		return true;
@@ -211,11 +232,18 @@ bool io_watch(struct io *io, unsigned what)
 	return !what || event_add(io->event, NULL) == 0;
 }
 
+void io_be_patient(struct io *io)
+{
+	io->is_patient = true;
+}
+
 int io_detach(struct io *io)
 {
 	int fd = io->fd;
-	if (io->event)
+	if (io->event) {
 		event_free(io->event);
+		list_remove(&io->turn);
+	}
 	io->event = NULL;
 	io->fd = -1;
 	return fd;

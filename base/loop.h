@@ -1,7 +1,7 @@
 /*
  * The event loop: one thread, turn by turn. In a turn it
  *   1. waits for descriptors, signals or the next timer (libevent),
- *   2. calls the io callbacks of what is ready,
+ *   2. calls the io callbacks of what is ready, the patient ones last,
  *   3. calls the timers that are due,
  *   4. runs the tasks that were deferred meanwhile, until none is left.
  *
@@ -49,6 +49,9 @@ struct io {
 	struct event *event;
 	io_fn *fn;
 	void *owner;
+	struct list turn; /* of a patient one, while it waits for the others */
+	unsigned ready;	  /* for what */
+	bool is_patient;
 };
 
 /* Watches fd edge-triggered for all three: the owner reads and writes until EAGAIN. Registered
@@ -58,6 +61,9 @@ bool io_open(struct io *, struct loop *, int fd, io_fn *, void *owner);
 /* The same, level-triggered, for `what` only; io_watch changes what is watched (0: nothing). */
 bool io_open_level(struct io *, struct loop *, int fd, unsigned what, io_fn *, void *owner);
 bool io_watch(struct io *, unsigned what);
+
+/* From now on it is told after all others of a turn. */
+void io_be_patient(struct io *);
 
 /* Stops watching and gives the descriptor back to the caller. */
 int io_detach(struct io *);

@@ -314,16 +314,21 @@ void job_broke(struct job *j, const char *kind, const char *detail)
 
 void job_answered(struct job *j)
 {
+	struct gateway *gw = job_gateway(j);
 	struct request *r = j->request;
+	struct http_parser *answer = j->parser;
 	j->request = NULL;
+	j->parser = NULL;
 	if (!r)
 		metrics_count(j->backend->stats.discarded);
 	job_finish(j, JOB_ANSWERED, NULL);
 	if (r && !job_is_pass(j))
 		activator_settle(j->backend->activator); /* the pod has its next job first */
-	job_pass_on(job_gateway(j), r);
+	job_hand_on(j, r, answer);
 	if (r)
 		request_answer_end(r);
+	if (answer)
+		gateway_give_parser(gw, answer);
 }
 
 void job_leave(struct job *j)

@@ -46,40 +46,28 @@ static void on_answer_head(struct job *j, const struct http_head *head)
 	j->holds_head = true;
 }
 
-/* Before what follows it: until then, a fault in that can still be told as such. */
-static void hand_on_head(struct job *j)
+void job_hand_on(struct job *j, struct request *r, const struct http_parser *answer)
 {
-	bool holds = j->holds_head;
+	struct brought *b = &job_gateway(j)->brought;
+	if (j->holds_head && r)
+		request_answer_head(r, http_parser_head(answer));
 	j->holds_head = false;
-	if (holds && j->request)
-		request_answer_head(j->request, http_parser_head(j->parser));
-}
-
-void job_pass_on(struct gateway *gw, struct request *r)
-{
-	struct brought *b = &gw->brought;
 	for (int i = 0; r && i < b->count; i++)
 		request_answer_body(r, b->pieces[i].at, b->pieces[i].len);
 	b->count = 0;
 }
 
-static void pass_on(struct job *j)
+static void hand_on(struct job *j)
 {
-	struct gateway *gw = job_gateway(j);
-	if (!gw->brought.count)
-		return;
-	hand_on_head(j);
-	job_pass_on(gw, j->request);
+	job_hand_on(j, j->request, j->parser);
 }
 
-/* Held back until all of the read is understood: if the answer ends with it, the pod has its next
- * job before this client has these bytes (job_answered). */
 static void on_answer_body(void *owner, const char *bytes, size_t len)
 {
 	struct job *j = owner;
 	struct brought *b = &job_gateway(j)->brought;
 	if (b->count == BROUGHT_PIECES)
-		pass_on(j);
+		hand_on(j);
 	b->pieces[b->count++] = (struct slice){bytes, len};
 }
 
@@ -109,8 +97,8 @@ static bool on_end(struct job *j, const char *bytes, size_t len)
 		begin_answer(j);
 		return true;
 	}
-	hand_on_head(j);
 	if (j->state == JOB_TUNNEL) {
+		hand_on(j);
 		job_tunnel_open(j, bytes, len);
 		return false;
 	}
@@ -142,7 +130,8 @@ static void understand(struct job *j, const char *bytes, size_t len)
 			return;
 		}
 	}
-	pass_on(j);
+	if (job_gateway(j)->brought.count)
+		hand_on(j);
 	if (j->state == JOB_ANSWERING && !j->has_timed_out && !j->is_relayed)
 		job_set_timeout(j, j->backend->config->timeouts.stream_idle_us);
 }
@@ -160,7 +149,6 @@ static void on_eof(struct job *j)
 		return;
 	}
 	if (http_parser_has_begun(j->parser) && http_parser_finish(j->parser) == HTTP_END) {
-		hand_on_head(j);
 		j->answer_keeps_alive = false;
 		job_answered(j);
 		return;
@@ -201,14 +189,14 @@ void job_read_more(struct job *j)
 			on_eof(j);
 			return;
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-			hand_on_head(j);
+			hand_on(j);
 			return;
 		} else {
 			on_read_error(j, errno);
 			return;
 		}
 	}
-	hand_on_head(j);
+	hand_on(j);
 	loop_defer_to_next_turn(gw->loop, &j->task);
 }
 

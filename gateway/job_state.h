@@ -58,8 +58,12 @@ void job_connected(struct job *, struct upstream *); /* one that stands already;
 void job_send_more(struct job *);
 void job_read_more(struct job *);
 
-/* Hands out what the last read has brought of an answer's body; r may be NULL. */
-void job_pass_on(struct gateway *, struct request *);
+/*
+ * Hands the request (NULL: nobody) what has come of its answer. It is held back until all of a read
+ * is understood: a fault in it can then still be told as one, and if the answer ends with it, the pod
+ * has its next job before this client has its bytes (job_answered).
+ */
+void job_hand_on(struct job *, struct request *, const struct http_parser *answer);
 bool job_reads(const struct job *);
 
 /* job_tunnel.c */

@@ -171,6 +171,7 @@ def test_no_stream_is_reset_twice(front, pod):
     stream = client.get("/aside")
     job = pod.next()
     job.begin()
+    client.head(stream)
     job.hang_up()
     with pytest.raises(Reset):
         client.answer(stream)
