@@ -275,7 +275,8 @@ static int choose_protocol(SSL *ssl, const unsigned char **chosen, unsigned char
 			return SSL_TLSEXT_ERR_OK;
 		}
 	}
-	return SSL_TLSEXT_ERR_NOACK;
+	/* Who wants to speak something else must not be taken for HTTP (RFC 7301, 3.2). */
+	return c->protocols ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
 }
 
 /*

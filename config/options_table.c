@@ -428,7 +428,8 @@ static const struct option service_options[] = {
 static const struct option slot_options[] = {
 	{"match", OPTION_TEXT, AT(text), .required = true,
 	 .help = "\"METHOD PATH\". The path is compared without its query, as sent and also "
-		 "decoded and normalised, so that no spelling of it gets past."},
+		 "decoded and normalised, so that no spelling of it gets past. GET matches "
+		 "HEAD, too."},
 	{"exclusive", OPTION_BOOL, AT(exclusive), .fallback = "false",
 	 .help = "It takes all of a pod's slots."},
 	{"freedBy", OPTION_EITHER, AT(freed_by_idle), .fallback = "response",

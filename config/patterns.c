@@ -197,13 +197,20 @@ static bool method_matches(const struct slot_pattern *p, struct slice method)
 	return strcmp(p->method, "*") == 0 || slice_is_nocase(method, p->method);
 }
 
+/* Many pods answer a HEAD by doing all that a GET does, but for the body. */
+static bool does_the_same(const struct slot_pattern *p, struct slice method)
+{
+	return method_matches(p, method) ||
+	       (strcmp(p->method, "GET") == 0 && slice_is_nocase(method, "HEAD"));
+}
+
 const struct slot_pattern *slot_pattern_match(const struct slot_pattern *patterns, size_t count,
 					      struct slice method, struct slice path)
 {
 	struct normal normal;
 	struct forms f = forms_of(path, &normal);
 	for (const struct slot_pattern *p = patterns; p < patterns + count; p++)
-		if (method_matches(p, method) && path_matches(p->path, &f))
+		if (does_the_same(p, method) && path_matches(p->path, &f))
 			return p;
 	return NULL;
 }

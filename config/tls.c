@@ -6,7 +6,7 @@
 #include "config/parts.h"
 
 /* What ALPN offers, the best first. */
-static const char *const protocols[] = {"h2", "http/1.1", NULL};
+static const char *const protocols[] = {"h2", "http/1.1", "http/1.0", NULL};
 
 /* --- listeners ------------------------------------------------------------------------------- */
 

@@ -59,10 +59,10 @@ static void readyz(struct exchange *x, const struct http_head *head)
 	str_release(&page);
 }
 
-static struct slice find_accept(const struct http_head *head)
+static struct slice find(const struct http_head *head, const char *name)
 {
 	for (size_t i = 0; i < head->count; i++)
-		if (slice_is_nocase(head->headers[i].name, "accept"))
+		if (slice_is_nocase(head->headers[i].name, name))
 			return head->headers[i].value;
 	return (struct slice){0};
 }
@@ -89,7 +89,7 @@ static void end_metrics(struct page *p)
 static void metrics(struct exchange *x, const struct http_head *head)
 {
 	static const struct page_kind kind = {"/metrics", begin_metrics, step_metrics, end_metrics};
-	enum exposition_format format = exposition_choose(find_accept(head));
+	enum exposition_format format = exposition_choose(find(head, "accept"));
 	struct page *p =
 		page_new(x, &kind, exposition_content_type(format), slice_is(head->method, "HEAD"));
 	if (!p)
@@ -237,6 +237,25 @@ static void ask_for_token(struct exchange *x, const struct http_head *head)
 					   .no_body = slice_is(head->method, "HEAD")});
 }
 
+/* A browser says from which page a POST comes; one from elsewhere is no operator's. */
+static bool is_from_elsewhere(const struct http_head *head)
+{
+	struct slice origin = find(head, "origin"), host = http_find(head, HEADER_HOST);
+	const char *authority = origin.at ? memmem(origin.at, origin.len, "://", 3) : NULL;
+	if (!origin.at)
+		return false;
+	size_t before = authority ? (size_t)(authority + 3 - origin.at) : 0;
+	return !authority || origin.len - before != host.len ||
+	       memcmp(origin.at + before, host.at, host.len) != 0;
+}
+
+static void turn_away(struct exchange *x)
+{
+	reply_problem(x, &(struct problem){.status = 403,
+					   .reason = "another_origin",
+					   .detail = "a page of another origin may not do this"});
+}
+
 static void begin(struct exchange *x, const struct http_head *head)
 {
 	static const char prefix[] = "/v1/services";
@@ -261,6 +280,10 @@ static void begin(struct exchange *x, const struct http_head *head)
 	}
 	size_t n = sizeof(prefix) - 1;
 	struct slice rest = {path.at + n, path.len - n};
+	if (!reads && is_from_elsewhere(head)) {
+		turn_away(x);
+		return;
+	}
 	if (reads && slice_starts(path, prefix) && show_demand(x, head, rest))
 		return;
 	if (slice_is(head->method, "POST") && slice_starts(path, prefix) && release(x, head, rest))

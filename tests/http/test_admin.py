@@ -50,6 +50,17 @@ def test_what_is_not_there(front, path, method, status):
     assert front.admin(path, method)[0] in (status, 404)
 
 
+@pytest.mark.parametrize("origin, status", [
+    ("http://%s", 404), ("https://%s", 404), (None, 404), ("http://evil.test", 403), ("null", 403),
+    ("http://%s.evil.test", 403), ("", 403),
+])
+def test_a_page_of_another_origin_releases_nothing(front, origin, status):
+    """404: it was looked for. A browser sends such a POST without asking anybody."""
+    own = "%s:%d" % front.admin_address
+    headers = {} if origin is None else {"Origin": origin % own if "%" in origin else origin}
+    assert front.admin("/v1/services/sd/pods/none/release", "POST", headers)[0] == status
+
+
 def test_the_admin_is_not_reachable_from_the_listeners(front, pod):
     """/metrics of a listener is the pod's."""
     assert front.get("/metrics").json()["target"] == "/metrics"

@@ -205,9 +205,19 @@ def test_http2_is_agreed_where_it_is_spoken(secure, pod, certificates):
         both = certificates.client(protocols=["h2", "http/1.1"])
         with Client(made.address, tls=both) as c:
             assert c.socket.selected_alpn_protocol() == ("h2" if http2 else "http/1.1")
-        with client(made, certificates, protocols=["spdy/3"]) as c:  # speaks HTTP/1.1 all the same
-            assert c.socket.selected_alpn_protocol() is None
+        with client(made, certificates, protocols=["http/1.0"]) as c:
+            assert c.socket.selected_alpn_protocol() == "http/1.0"
             assert c.get("/x").read_response().status == 200
+
+
+def test_who_wants_no_http_is_told_so(secure, pod, certificates):
+    """RFC 7301, 3.2: else a client of another protocol could be led here to speak HTTP unawares."""
+    made = secure(pod, http2=False)
+    for protocols in (["spdy/3"], ["h2"]):
+        with pytest.raises(ssl.SSLError, match="no application protocol"):
+            client(made, certificates, protocols=protocols)
+    with client(made, certificates) as c:  # names none
+        assert c.get("/x").read_response().status == 200
 
 
 def is_refused(made, certificates, **more):

@@ -175,6 +175,22 @@ static void test_methods(void **state)
 	assert_false(matches_n("POSTS", "/a", "/a", 2));
 }
 
+/* Whoever answers a HEAD may do what a GET does: it takes what that takes, but needs no less a key. */
+static void test_head_is_a_get(void **state)
+{
+	static char get[] = "GET", post[] = "POST", path[] = "/a";
+	static const char *const heads[] = {"HEAD", "head"};
+	struct slot_pattern p = {.method = get, .path = path};
+	struct slot_pattern q = {.method = post, .path = path};
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct slice head = slice_of(heads[i]);
+		assert_ptr_equal(slot_pattern_match(&p, 1, head, SLICE("/a")), &p);
+		assert_null(slot_pattern_match(&q, 1, head, SLICE("/a")));
+		assert_false(slot_pattern_surely_matches(&p, 1, head, SLICE("/a")));
+	}
+}
+
 static void test_the_first_pattern_wins(void **state)
 {
 	(void)state;
@@ -269,6 +285,7 @@ int main(void)
 		cmocka_unit_test(test_other_paths_do_not_match),
 		cmocka_unit_test(test_nul_is_a_byte),
 		cmocka_unit_test(test_methods),
+		cmocka_unit_test(test_head_is_a_get),
 		cmocka_unit_test(test_the_first_pattern_wins),
 		cmocka_unit_test(test_long_paths),
 		cmocka_unit_test(test_a_sure_match),
