@@ -6,6 +6,7 @@
 #   make test       everything that is quick, under ASan and UBSan
 #   make test-deep  what takes longer: soak, fuzzing, valgrind, other compilers
 #   make test-kubernetes  against the real API server, which it builds once (needs Go)
+#   make interop    against KEDA's own operator, which it builds once (an hour; needs Go)
 #   make torture    each allocation fails once: over the unit tests, and under load
 #   make bench      slotgate beside HAProxy and nginx, under 10 minutes; bench-full: all rows
 #   make fuzz       fuzzing alone, for FUZZ_SECONDS (600) a target
@@ -69,7 +70,7 @@ CODE      := $(wildcard base/*.[ch] config/*.[ch] metrics/*.[ch] activator/*.[ch
              activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] tests/*/*.[ch])
 
 .PHONY: all unit pods replay torture-gateway fuzzers bench-programs run observe test test-deep \
-        test-kubernetes torture bench bench-full fuzz check format deps deps-test deps-deep \
+        test-kubernetes interop torture bench bench-full fuzz check format deps deps-test deps-deep \
         deps-bench install clean
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -207,6 +208,15 @@ test-kubernetes:
 	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods
 	@tests/kubernetes/build.sh || [ $$? -eq 3 ]
 	@$(PYTHON) tests/run.py kubernetes
+
+# Against other projects' own programs, which it builds once: long. For people; what came of it goes
+# into tests/integration/INTEROP.md.
+interop:
+	@deploy/deps.sh build test kubernetes
+	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods
+	@tests/kubernetes/build.sh
+	@tests/kubernetes/interop/build.sh
+	@$(PYTHON) tests/run.py interop
 
 # Longer than in test-deep: FUZZ_SECONDS for each target; what they find goes into their corpora.
 fuzz: deps-deep

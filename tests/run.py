@@ -4,6 +4,7 @@
     tests/run.py quick   rules, unit tests and end-to-end tests on the sanitized build
     tests/run.py deep    what takes longer
     tests/run.py torture allocations that fail
+    tests/run.py interop     against other projects' own programs
     tests/run.py kubernetes  against the real API server, where it is built; part of quick
     tests/run.py fuzz    each fuzz target for FUZZ_SECONDS
 
@@ -116,6 +117,14 @@ def kubernetes():
         print(f"skipped: the Kubernetes tests: {why_not}", flush=True)
         return
     yield from pytest("tests/kubernetes", wrapper=network.command(), jobs="0")
+
+
+def interop():
+    """Against other projects' own programs: `make interop` builds them."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from harness.kubernetes import network
+    yield from pytest("tests/kubernetes/interop", wrapper=network.command(), jobs="0",
+                      must_run=True, INTEROP="1")
 
 
 def rules():
@@ -264,7 +273,7 @@ def torture():
 
 def main():
     suites = {"rules": rules, "quick": quick, "deep": deep, "torture": torture, "fuzz": fuzz,
-              "kubernetes": kubernetes}
+              "kubernetes": kubernetes, "interop": interop}
     suite = suites[sys.argv[1]]
     started, passed, failures = time.monotonic(), 0, []
     for name, good, detail in suite():
