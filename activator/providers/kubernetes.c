@@ -21,6 +21,7 @@ static const int64_t TICK_US = US_PER_S;	/* what time alone changes */
 static const int64_t CONFIRM_US = 5 * US_PER_S; /* between two looks for a pod out of sight */
 static const int64_t TELL_US = 30 * US_PER_S;	/* a failure is good for so long */
 static const int64_t TIMEOUT_US = 10 * US_PER_S;
+static const int64_t EACH_US = 10, CALM_MAX_US = 100 * US_PER_MS; /* see on_changed */
 
 struct kubernetes_provider {
 	struct provider base;
@@ -34,7 +35,8 @@ struct kubernetes_provider {
 	struct kube_follower services, slices, pods;
 	struct kube_scaler scaler;
 	struct kube_election election;
-	struct timer tick;
+	struct timer tick, calm;
+	int64_t settled_us;
 	struct task settle;
 	struct http_exchange *confirming;
 	char confirmed_uid[KUBE_UID_BYTES];
@@ -61,10 +63,17 @@ static const struct kubernetes_pods_config *config_of(const struct kubernetes_pr
 	return &s->config->kubernetes;
 }
 
+/* To settle takes longer the more pods there are (a millisecond for a thousand): of many, a storm of
+ * events is settled together. */
 static void on_changed(void *owner)
 {
 	struct kubernetes_provider *s = owner;
-	loop_defer(s->host.loop, &s->settle);
+	int64_t calm_us = (int64_t)s->fleet.count * EACH_US;
+	int64_t at_us = s->settled_us + (calm_us < CALM_MAX_US ? calm_us : CALM_MAX_US);
+	if (now_of(s) >= at_us)
+		loop_defer(s->host.loop, &s->settle);
+	else if (!timer_is_set(&s->calm))
+		timer_set(&s->calm, at_us);
 }
 
 /* --- what is followed ------------------------------------------------------------------------ */
@@ -311,6 +320,7 @@ static void settle(void *owner)
 	struct kubernetes_provider *s = owner;
 	if (s->let_go || !config_of(s)->service)
 		return;
+	s->settled_us = now_of(s);
 	follow_pods(s);
 	share(s);
 	release_pods(s);
@@ -468,6 +478,7 @@ static void stop(struct kubernetes_provider *s)
 	http_client_cancel(s->confirming);
 	s->confirming = NULL;
 	timer_clear(&s->tick);
+	timer_clear(&s->calm);
 	task_cancel(&s->settle);
 }
 
@@ -548,6 +559,7 @@ static void free_provider(struct provider *base)
 	kube_fleet_release(&s->fleet);
 	kube_access_release(&s->client.access);
 	timer_release(&s->tick);
+	timer_release(&s->calm);
 	task_cancel(&s->gone);
 	mem_free(s);
 }
@@ -557,6 +569,7 @@ static bool set_up(struct kubernetes_provider *s)
 	struct loop *loop = s->host.loop;
 	struct kube_client *c = &s->client;
 	bool ok = timer_init(&s->tick, loop, on_tick, s);
+	ok &= timer_init(&s->calm, loop, on_changed, s);
 	ok &= kube_follower_init(&s->services, loop, c, &service_sink, on_changed, s);
 	ok &= kube_follower_init(&s->slices, loop, c, &slice_sink, on_changed, s);
 	ok &= kube_follower_init(&s->pods, loop, c, &pod_sink, on_changed, s);

@@ -9,6 +9,13 @@
 #include "base/clock.h"
 #include "tests/unit/kube_world.h"
 
+static bool past_is_known(const char *name)
+{
+	const struct pod *p = service_pod(service, the(name)->id);
+	assert_non_null(p);
+	return p->past_is_known;
+}
+
 static void a_pod_is_offered_as_soon_as_it_has_an_address(void **state)
 {
 	(void)state;
@@ -161,7 +168,7 @@ static void the_youngest_has_the_address(void **state)
 	born("b", "02");
 	settle();
 	/* What was sent to the one may have reached the other. */
-	assert_false(service_pod(service, the("b")->id)->past_is_known);
+	assert_false(past_is_known("b"));
 	born("older", "00");
 	settle();
 	assert_int_equal(state_of("older"), POD_STATES);
@@ -195,8 +202,8 @@ static void the_next_at_an_address_may_have_the_last_ones_work(void **state)
 	pod_is("b", "10.0.0.1", false, "");
 	pod_is("c", "10.0.0.2", false, "");
 	settle();
-	assert_false(service_pod(service, the("b")->id)->past_is_known);
-	assert_true(service_pod(service, the("c")->id)->past_is_known);
+	assert_false(past_is_known("b"));
+	assert_true(past_is_known("c"));
 }
 
 /* A dual stack's pod: its primary family is the cluster's, the wanted one is the service's. */

@@ -76,6 +76,57 @@ static void reads_a_pod(void **state)
 	assert_string_equal(p.address, "");
 }
 
+static void reads_in_which_order_pods_are_taken(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *pod;
+		enum kube_rank rank;
+		bool is_cheap;
+	} cases[] = {
+		{"{" META("a", "u") ", 'status': {'phase': 'Running'}}", KUBE_UNASSIGNED, false},
+		{"{" META("a", "u") ", 'spec': {'nodeName': 'n'}}", KUBE_PENDING, false},
+		{"{" META("a", "u") ", 'spec': {'nodeName': 'n'}, 'status': {'phase': 'Running'}}",
+		 KUBE_UNREADY, false},
+		{"{'metadata': {'name': 'a', 'uid': 'u', 'annotations': {'" KUBE_COST
+		 "': '-1000'}}, 'spec': {'nodeName': 'n'}, 'status': {'phase': 'Running', "
+		 "'conditions': [{'type': 'Ready', 'status': 'True'}]}}",
+		 KUBE_READY, true},
+		{"{'metadata': {'name': 'a', 'uid': 'u', 'annotations': {'" KUBE_COST
+		 "': '-5'}}}", /* somebody else's */
+		 KUBE_UNASSIGNED, false},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct kube_pod p;
+		assert_true(kube_pod_read(parse(cases[i].pod), &p));
+		assert_int_equal(p.rank, cases[i].rank);
+		assert_int_equal(p.is_cheap, cases[i].is_cheap);
+	}
+}
+
+static void reads_both_addresses_in_one_spelling(void **state)
+{
+	(void)state;
+	struct kube_pod p;
+	assert_true(kube_pod_read(
+		parse("{" META("a", "u") ", 'status': {'podIP': 'FD00:0:0::0a', "
+					 "'podIPs': [{'ip': 'fd00::a'}, {'ip': '10.0.0.1'}]}}"),
+		&p));
+	assert_string_equal(p.address, "fd00::a");
+	assert_string_equal(p.other, "10.0.0.1");
+	assert_true(kube_pod_read(
+		parse("{" META("a",
+			       "u") ", 'status': {'podIP': '10.0.0.1', "
+				    "'podIPs': [{'ip': '10.0.0.1'}, {'ip': '10.0.0.2'}, {}]}}"),
+		&p));
+	assert_string_equal(p.other, "");
+	assert_true(kube_pod_read(parse("{" META("a", "u") ", 'status': {'podIPs': [{'ip': "
+							   "'10.0.0.1'}]}}"),
+				  &p));
+	assert_string_equal(p.address, "");
+	assert_string_equal(p.other, "");
+}
+
 static void reads_why_a_pod_does_not_come_up(void **state)
 {
 	(void)state;
@@ -226,6 +277,25 @@ static void slices_are_joined(void **state)
 	assert_string_equal(e.at[0].uid, "n");
 	kube_endpoints_release(&e);
 	kube_slices_release(&s);
+}
+
+static void slices_are_bounded(void **state)
+{
+	(void)state;
+	struct kube_slices s;
+	kube_slices_init(&s);
+	for (int i = 0; i < 102; i++) {
+		struct kube_slice slice = {.endpoint_count = KUBE_ENDPOINTS_MAX};
+		snprintf(slice.meta.name, sizeof(slice.meta.name), "s-%d", i % 101);
+		bool fits = i < KUBE_SLICES_ENDPOINTS_MAX / KUBE_ENDPOINTS_MAX;
+		assert_int_equal(kube_slices_put(&s, &slice),
+				 fits || i == 101); /* s-0, once more */
+	}
+	assert_int_equal(s.endpoints, KUBE_SLICES_ENDPOINTS_MAX);
+	kube_slices_remove(&s, "s-1");
+	assert_int_equal(s.endpoints, KUBE_SLICES_ENDPOINTS_MAX - KUBE_ENDPOINTS_MAX);
+	kube_slices_release(&s);
+	assert_int_equal(s.endpoints, 0);
 }
 
 static void what_is_no_pod_is_known_by_its_address(void **state)
@@ -480,6 +550,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(reads_a_pod),
+		TEST(reads_in_which_order_pods_are_taken),
+		TEST(reads_both_addresses_in_one_spelling),
+		TEST(slices_are_bounded),
 		TEST(reads_why_a_pod_does_not_come_up),
 		TEST(reads_a_service),
 		TEST(conditions_that_are_not_said_have_the_apis_meaning),
