@@ -37,6 +37,7 @@ static void page_free(struct page *p)
 	p->gateway->pages.count--;
 	list_remove(&p->link);
 	str_release(&p->text);
+	mem_free(p->detail);
 	mem_free(p);
 }
 
@@ -46,7 +47,7 @@ static void begin_answer(struct page *p)
 		{SLICE("Date"), reply_date(), HEADER_DATE},
 		{SLICE("Content-Type"), slice_of(p->content_type), HEADER_OTHER},
 	};
-	struct answer a = {.status = 200,
+	struct answer a = {.status = p->status,
 			   .headers = headers,
 			   .count = 2,
 			   .content_length = -1,
@@ -78,8 +79,8 @@ static void hand_on(struct page *p, bool more)
 	if (is_lost(p)) {
 		fail(p);
 	} else if (!more && !p->has_responded) {
-		reply_text(x, 200, p->content_type, p->text.at, p->text.len, p->is_head);
-	} else if (!p->is_head) {
+		reply_text(x, p->status, p->content_type, p->text.at, p->text.len, p->is_head);
+	} else if (!p->is_head && (p->text.len || !more)) {
 		if (!p->has_responded)
 			begin_answer(p);
 		exchange_write(x, p->text.at, p->text.len);
@@ -139,6 +140,7 @@ struct page *page_new(struct exchange *x, const struct page_kind *kind, const ch
 	p->kind = kind;
 	p->content_type = content_type;
 	p->is_head = is_head;
+	p->status = 200;
 	str_init(&p->text);
 	x->owner = p;
 	list_push_back(&gw->pages.list, &p->link);
