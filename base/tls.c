@@ -491,8 +491,8 @@ bool tls_peer_common_name(const struct tls *t, struct str *name)
 	if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0)
 		return false;
 	unsigned char *text = NULL;
-	int len = ASN1_STRING_to_UTF8(
-		&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+	int len = ASN1_STRING_to_UTF8(&text,
+				      X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
 	bool ok = len > 0 && !memchr(text, '\0', (size_t)len);
 	if (ok)
 		str_add(name, text, (size_t)len);

@@ -54,8 +54,8 @@ struct tls_server_options {
 	const char *const
 		*protocols; /* for ALPN, the best first, NULL-terminated; they outlive it */
 	enum tls_version min_version;
-	enum tls_demand clients; /* a certificate that is not good is refused under either */
-	const char *client_ca;	 /* a PEM file, or NULL and... */
+	enum tls_demand clients;     /* a certificate that is not good is refused under either */
+	const char *client_ca;	     /* a PEM file, or NULL and... */
 	struct slice client_ca_text; /* ...its text; with TLS_NO_CERTIFICATE neither */
 };
 

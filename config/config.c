@@ -181,9 +181,9 @@ static void read_metrics_api(struct config *c, const struct json *root, struct s
 	if (!json_get(json, "tls"))
 		fault_at(faults, PLACE_KEY(at, "tls"), "required: the API server speaks TLS only");
 	if (json_is(names, JSON_LIST) && (double)json_count(names) <= max)
-		m->names = config_read_texts(
-			names, form_line, PLACE_KEY(PLACE_KEY(at, "frontProxy"), "allowedNames"),
-			faults, &m->name_count);
+		m->names = config_read_texts(names, form_line,
+					     PLACE_KEY(PLACE_KEY(at, "frontProxy"), "allowedNames"),
+					     faults, &m->name_count);
 	if (m->context && !m->kubeconfig)
 		fault_at(faults, PLACE_KEY(at, "context"), "needs a \"kubeconfig\"");
 	if (m->listener.tls.client_ca && m->kubeconfig)

@@ -79,14 +79,16 @@ static const struct option top_options[] = {
 	SERVER_TLS("keda.", keda.tls),
 	{"metricsApi.address", OPTION_TEXT, AT(metrics_api.listener.address), .form = form_address,
 	 .required = true, .fixed = true,
-	 .help = "Where Kubernetes' external.metrics.k8s.io and custom.metrics.k8s.io are served to "
+	 .help = "Where Kubernetes' external.metrics.k8s.io and custom.metrics.k8s.io are served "
+		 "to "
 		 "its API server, for HorizontalPodAutoscalers. Left out: nowhere."},
 	CERTIFICATES("metricsApi.", metrics_api.listener.tls),
 	{"metricsApi.frontProxy.ca", OPTION_TEXT, AT(metrics_api.listener.tls.client_ca),
 	 .form = form_line, .required = true,
 	 .help = "A PEM file with the authority of the API server's client certificate "
 		 "(--requestheader-client-ca-file). Without \"frontProxy\" it is read from the "
-		 "cluster, with the names: ConfigMap kube-system/extension-apiserver-authentication."},
+		 "cluster, with the names: ConfigMap "
+		 "kube-system/extension-apiserver-authentication."},
 	{"metricsApi.frontProxy.allowedNames", OPTION_LIST, 0, 0, 100, .values = "common names",
 	 .help = "The common names of that certificate (--requestheader-allowed-names). Left out: "
 		 "any, so the authority must have signed no others."},
@@ -510,8 +512,7 @@ const struct scope option_scopes[SCOPE_COUNT] = {
 			slot_options, COUNT(slot_options)},
 	[SCOPE_CERTIFICATE] = {"listeners[].tls.certificates[].",
 			       "a certificate (of admin.tls, keda.tls and metricsApi.tls too)",
-			       certificate_options,
-			       COUNT(certificate_options)},
+			       certificate_options, COUNT(certificate_options)},
 	[SCOPE_KEY_FILE] = {"services[].apiKeys.file.",
 			    "the file of keys, a JSON object of its own", key_file_options,
 			    COUNT(key_file_options)},

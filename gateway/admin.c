@@ -128,7 +128,8 @@ static bool show_demand(struct exchange *x, const struct http_head *head, struct
 	char service[128], verb[16];
 	struct str page;
 	if (!target_next_segment(&path, service, sizeof(service)) ||
-	    !target_next_segment(&path, verb, sizeof(verb)) || path.len || strcmp(verb, "demand") != 0)
+	    !target_next_segment(&path, verb, sizeof(verb)) || path.len ||
+	    strcmp(verb, "demand") != 0)
 		return false;
 	struct backend *b = backend_by_name(x->gateway, service);
 	if (!b) {
@@ -150,9 +151,10 @@ static bool release(struct exchange *x, const struct http_head *head, struct sli
 {
 	char service[128], pods[8], pod[512], verb[16];
 	if (!target_next_segment(&path, service, sizeof(service)) ||
-	    !target_next_segment(&path, pods, sizeof(pods)) || !target_next_segment(&path, pod, sizeof(pod)) ||
-	    !target_next_segment(&path, verb, sizeof(verb)) || path.len || strcmp(pods, "pods") != 0 ||
-	    strcmp(verb, "release") != 0)
+	    !target_next_segment(&path, pods, sizeof(pods)) ||
+	    !target_next_segment(&path, pod, sizeof(pod)) ||
+	    !target_next_segment(&path, verb, sizeof(verb)) || path.len ||
+	    strcmp(pods, "pods") != 0 || strcmp(verb, "release") != 0)
 		return false;
 	struct backend *b = backend_by_name(x->gateway, service);
 	if (!b || !service_pod_release(backend_service(b), pod, loop_now_us(x->gateway->loop))) {

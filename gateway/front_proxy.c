@@ -23,8 +23,8 @@ struct front_proxy {
 	bool has_access;
 	struct timer timer;
 	struct http_exchange *asking;
-	struct str authorities; /* as the cluster says, in PEM */
-	struct str names;	/* each with a NUL behind it; none: any */
+	struct str authorities;	      /* as the cluster says, in PEM */
+	struct str names;	      /* each with a NUL behind it; none: any */
 	char why[KUBE_WHY_BYTES * 2]; /* why nobody is trusted yet; "": somebody is */
 };
 
@@ -60,8 +60,7 @@ static void trust(struct front_proxy *f)
 {
 	struct tls_fault fault;
 	struct slice pem = {f->authorities.at, f->authorities.len};
-	struct tls_context *context =
-		server_tls_trusting(&config_of(f)->listener.tls, pem, &fault);
+	struct tls_context *context = server_tls_trusting(&config_of(f)->listener.tls, pem, &fault);
 	if (!context) {
 		tell(f, fault.text);
 		return;

@@ -367,8 +367,7 @@ static bool open_metrics_api(struct gateway *gw)
 static bool open_listeners(struct gateway *gw)
 {
 	const struct config *c = gw->config;
-	if (!listener_open(gw, &c->admin, &admin_handler, LISTENER_ADMIN) ||
-	    !open_metrics_api(gw))
+	if (!listener_open(gw, &c->admin, &admin_handler, LISTENER_ADMIN) || !open_metrics_api(gw))
 		return false;
 	if (c->keda.address && !listener_open(gw, &c->keda, &keda_handler, LISTENER_KEDA))
 		return false;

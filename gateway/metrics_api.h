@@ -9,7 +9,7 @@
  *   metrics_api.c            who asks, and for what
  *   front_proxy.c            who may
  *   metrics_api_documents.c  what there is (discovery), and refusals
- *   metrics_api_values.c     the values
+ *   metrics_api_values.c     the values (quantity.h, label_selector.h)
  */
 #ifndef SLOTGATE_GATEWAY_METRICS_API_H
 #define SLOTGATE_GATEWAY_METRICS_API_H

@@ -50,8 +50,8 @@ struct api_question {
 	const struct api_metric *metric;
 	enum api_subject subject;
 	char name_space[API_NAME_BYTES];
-	char object[API_NAME_BYTES];		    /* "*": all; about labels: "" */
-	char selector[API_SELECTOR_BYTES];	    /* of the objects; about labels: of these */
+	char object[API_NAME_BYTES];		  /* "*": all; about labels: "" */
+	char selector[API_SELECTOR_BYTES];	  /* of the objects; about labels: of these */
 	char metric_selector[API_SELECTOR_BYTES]; /* of a custom metric's own labels */
 };
 

@@ -1,5 +1,4 @@
 /* The metrics API's values: a page, made in slices, as there may be a thousand pods. */
-#include <math.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -9,6 +8,7 @@
 #include "gateway/label_selector.h"
 #include "gateway/metrics_api_parts.h"
 #include "gateway/pages.h"
+#include "gateway/quantity.h"
 
 /* --- the metrics ----------------------------------------------------------------------------- */
 
@@ -74,20 +74,6 @@ const struct api_metric api_metrics[API_METRICS] = {
 	{"slotgate_desired_pods", desired, NULL},
 };
 
-/* A Kubernetes quantity in its canonical form: "0", "7500m", "7", "12k". Thousandths are as fine as
- * any autoscaler looks. */
-static void add_quantity(struct str *s, double value)
-{
-	static const char *const units[] = {"m", "", "k", "M", "G", "T", "P"};
-	long long n = llround(value * 1000);
-	size_t unit = 0;
-	while (n && n % 1000 == 0 && unit + 1 < sizeof(units) / sizeof(*units)) {
-		n /= 1000;
-		unit++;
-	}
-	str_printf(s, "\"%lld%s\"", n, n ? units[unit] : "");
-}
-
 /* --- a question being answered --------------------------------------------------------------- */
 
 struct answering {
@@ -149,9 +135,9 @@ static void begin_item(struct page *page)
 
 static void end_item(struct page *page, double value)
 {
-	str_printf(&page->text, "\"timestamp\":\"%s\",\"value\":", answering_of(page)->time);
-	add_quantity(&page->text, value);
-	str_add_char(&page->text, '}');
+	str_printf(&page->text, "\"timestamp\":\"%s\",\"value\":\"", answering_of(page)->time);
+	quantity_add(&page->text, value);
+	str_add_text(&page->text, "\"}");
 }
 
 static void add_external(struct page *page, struct backend *b, double value)

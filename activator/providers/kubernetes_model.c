@@ -111,8 +111,8 @@ static bool read_labels(const struct json *labels, char *to, size_t size)
 		const char *value = json_text(it);
 		if (!is_label(json_key(it)) || !*json_key(it) || !is_label(value))
 			return false;
-		int wrote = snprintf(to + n, size - n, "%s%s=%s", n ? "," : "",
-				     json_key(it), value);
+		int wrote =
+			snprintf(to + n, size - n, "%s%s=%s", n ? "," : "", json_key(it), value);
 		if (wrote < 0 || (size_t)wrote >= size - n)
 			return false;
 		n += (size_t)wrote;

@@ -1,5 +1,8 @@
 """slotgate's metrics APIs behind the real API server: its aggregation layer, and a real HPA."""
+import base64
+
 import pytest
+from test_deploy import DEPLOY, accept, configuration, documents, normal, rendered
 
 from harness.kubernetes.api import ApiError
 from harness.kubernetes.gateway import Account
@@ -9,44 +12,53 @@ from harness.wait import wait_until
 EXTERNAL = "/apis/external.metrics.k8s.io/v1beta1"
 CUSTOM = "/apis/custom.metrics.k8s.io/v1beta2"
 OLDER = "/apis/custom.metrics.k8s.io/v1beta1"
+KINDS = ("APIService", "RoleBinding", "ClusterRole")
 PATHS = (EXTERNAL, CUSTOM, OLDER)
 ADDRESS, PORT = "10.244.200.1", 6443
 LONG_S = 40
 PROMPT = b'{"prompt": "a dog"}'
 
 
-def metrics_rights(cluster, namespace):
-    """What deploy/hpa/ gives to slotgate: to read whom the API server's front proxy is."""
-    cluster.admin.create({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-        "metadata": {"name": f"slotgate-{namespace}"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role",
-                    "name": "extension-apiserver-authentication-reader"},
-        "subjects": [{"kind": "ServiceAccount", "name": "slotgate", "namespace": namespace}]},
-        "kube-system")
+def manifests(namespace, *flags):
+    """What the chart makes of deploy/hpa/values.yaml, by kind."""
+    found = {}
+    for manifest in rendered(namespace, "-f", DEPLOY / "hpa/values.yaml", *flags):
+        name = manifest["metadata"]["name"]
+        if manifest["kind"] in KINDS or name in ("slotgate-metrics", "slotgate-metrics-tls"):
+            found.setdefault(manifest["kind"], []).append(manifest)
+    [found["RoleBinding"]] = [[m for m in found["RoleBinding"]
+                               if m["metadata"].get("namespace") == "kube-system"]]
+    return found
 
 
-def register(cluster, namespace, paths=PATHS):
-    """The Service without a selector, its endpoint, and the APIServices."""
+def register(cluster, namespace):
+    """Applies them; slotgate is no pod here, so its Service's endpoint is said by hand. The names of
+    the APIServices, and the certificate's Secret."""
     api = cluster.admin
-    api.create({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "slotgate-metrics"},
-                "spec": {"ports": [{"name": "https", "port": 443, "targetPort": PORT}]}}, namespace)
+    found = manifests(namespace)
+    for manifest in [m for kind in ("Service", *KINDS) for m in found[kind]]:
+        api.apply(manifest)
     api.create({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-                "metadata": {"name": "slotgate-metrics",
+                "metadata": {"name": "slotgate-metrics-by-hand",
                              "labels": {"kubernetes.io/service-name": "slotgate-metrics"}},
                 "addressType": "IPv4", "ports": [{"name": "https", "port": PORT}],
                 "endpoints": [{"addresses": [ADDRESS], "conditions": {"ready": True}}]}, namespace)
-    names = []
-    for path in paths:
-        _, _, group, version = path.split("/")
-        names.append(f"{version}.{group}")
-        api.create({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
-                    "metadata": {"name": names[-1]}, "spec": {
-                        "group": group, "version": version, "groupPriorityMinimum": 100,
-                        "versionPriority": 200 if version == "v1beta2" else 100,
-                        "caBundle": cluster.ca_bundle(), "service": {
-                            "namespace": namespace, "name": "slotgate-metrics", "port": 443}}})
-    return names
+    return [m["metadata"]["name"] for m in found["APIService"]], found["Secret"][0]
+
+
+def unregister(cluster, namespace):
+    found = manifests(namespace)
+    for manifest in [m for kind in KINDS for m in found[kind]]:
+        meta = manifest["metadata"]
+        cluster.admin.delete(manifest["kind"], meta.get("namespace"), meta["name"])
+
+
+def without_rights(cluster, namespace):
+    cluster.admin.delete("RoleBinding", "kube-system", f"slotgate-{namespace}")
+
+
+def with_rights(cluster, namespace):
+    cluster.admin.apply(manifests(namespace)["RoleBinding"][0])
 
 
 def availability(api, name):
@@ -68,34 +80,31 @@ def account(cluster, namespace):
 
 
 @pytest.fixture
-def start(cluster, api, namespace, kubelet, gateway, account):
+def start(cluster, api, namespace, kubelet, gateway, account, tmp_path):
     """slotgate before the Kubernetes service "sd", whose scale is somebody else's, as an API that
     is available."""
-    certificate, key = cluster.identities.leaf(
-        "slotgate-metrics", "/CN=slotgate-metrics", usage="serverAuth",
-        names=f"DNS:slotgate-metrics.{namespace}.svc")
-    metrics_rights(cluster, namespace)
-    names = register(cluster, namespace)
+    names, secret = register(cluster, namespace)
+    for name, content in secret["data"].items():
+        (tmp_path / name).write_bytes(base64.b64decode(content))
 
-    def make(replicas=0, metrics_api=None, args=("--service-time", "300ms"), **options):
+    def make(replicas=0, metrics_api=None, available=True, args=("--service-time", "300ms"), **options):
         api.create(service("sd"), namespace)
         api.create(deployment("sd", replicas, args=args), namespace)
         listener = {"address": f"{ADDRESS}:{PORT}", "kubeconfig": account.kubeconfig(),
-                    "tls": {"certificates": [{"certificate": certificate, "key": key}]},
+                    "tls": {"certificates": [{"certificate": str(tmp_path / "tls.crt"),
+                                              "key": str(tmp_path / "tls.key")}]},
                     **(metrics_api or {})}
         made = gateway(services=[account.service(kubernetes={"scaler": "none"}, **options)],
                        top={"metricsApi": {k: v for k, v in listener.items() if v}})
-        for name in names:
+        for name in names if available else ():
             wait_until(lambda: availability(api, name).get("status") == "True",
                        lambda: f"{availability(api, name)}\n{made.log()[-3000:]}", LONG_S)
-        for path in PATHS:  # its proxy follows the APIService, a moment behind
+        for path in PATHS if available else ():  # its proxy follows the APIService, a moment behind
             wait_until(lambda: is_served(api, path), f"{path} is handed on", LONG_S)
         return made
 
     yield make
-    for name in names:
-        api.delete("APIService", None, name)
-    api.delete("RoleBinding", "kube-system", f"slotgate-{namespace}")
+    unregister(cluster, namespace)
 
 
 def external(api, namespace, metric, selector=""):
@@ -220,22 +229,89 @@ def test_only_whom_the_api_server_lets_in(cluster, api, namespace, start):
 
 
 def test_without_the_right_to_read_it_nobody_is_believed(cluster, api, namespace, start):
-    api.delete("RoleBinding", "kube-system", f"slotgate-{namespace}")
+    without_rights(cluster, namespace)
     try:
-        with pytest.raises(AssertionError, match="503"):
-            start()
+        made = start(available=False)
+        for path in PATHS:
+            _, _, group, version = path.split("/")
+            wait_until(lambda: "503" in availability(api, f"{version}.{group}").get("message", ""),
+                       lambda: availability(api, f"{version}.{group}"), LONG_S)
+        assert "its role lacks a rule" in made.log()
     finally:
-        metrics_rights(cluster, namespace)
+        with_rights(cluster, namespace)
 
 
 def test_a_configured_front_proxy_needs_no_rights(cluster, api, namespace, start):
-    api.delete("RoleBinding", "kube-system", f"slotgate-{namespace}")
+    without_rights(cluster, namespace)
     try:
         start(metrics_api={"kubeconfig": None, "frontProxy": {
             "ca": cluster.identities.path("front-proxy-ca.pem"), "allowedNames": ["front-proxy"]}})
         assert external(api, namespace, "slotgate_concurrency") == {"sd": "0"}
     finally:
-        metrics_rights(cluster, namespace)
+        with_rights(cluster, namespace)
+
+
+def test_people_who_may_view_a_namespace_may_look(cluster, api, namespace, start):
+    start()
+    someone = cluster.as_account(cluster.account(namespace, "someone"))
+    api.create({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": {"name": "views"}, "subjects": [
+                    {"kind": "ServiceAccount", "name": "someone", "namespace": namespace}],
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole",
+                            "name": "view"}}, namespace)
+
+    def may():
+        try:
+            return external(someone, namespace, "slotgate_concurrency") == {"sd": "0"}
+        except ApiError as error:
+            assert error.status == 403, error
+            return False
+
+    wait_until(may, "the roles are joined", LONG_S)
+
+
+# --- what deploy/ has for it ---
+
+@pytest.mark.parametrize("name", ["metrics-api", "external", "object"])
+def test_the_manifests_are_accepted(api, name):
+    for manifest in documents((DEPLOY / f"hpa/{name}.yaml").read_text()):
+        where = manifest["metadata"].get("namespace", "default")
+        if where == "stable-diffusion":
+            manifest["metadata"]["namespace"] = where = "default"
+        accept(api, [manifest], where)
+
+
+@pytest.mark.parametrize("flags", [
+    [], ["--set", "metricsApi.tlsSecret=mine,metricsApi.caBundle=QQ==,metricsApi.annotations.a=b"],
+    ["--set", "rbac.create=false,networkPolicy.enabled=false"]], ids=["own", "given", "least"])
+def test_the_chart_is_accepted(api, namespace, flags):
+    made = rendered(namespace, "-f", DEPLOY / "hpa/values.yaml", *flags)
+    for manifest in made:
+        accept(api, [manifest], manifest["metadata"].get("namespace", namespace))
+    assert any(m["kind"] == "Secret" for m in made) == ("tlsSecret" not in str(flags))
+
+
+def test_the_chart_says_what_the_plain_manifests_say():
+    plain = normal(documents((DEPLOY / "hpa/metrics-api.yaml").read_text()))
+    made = normal(rendered("stable-diffusion", "-f", DEPLOY / "hpa/values.yaml"))
+    for what, manifest in plain.items():
+        made[what].get("spec", {}).pop("caBundle", None)
+        manifest.get("spec", {}).pop("caBundle", None)
+        assert made[what] == manifest
+
+
+def test_the_ports_and_files_are_those_of_the_configuration():
+    made = rendered("stable-diffusion", "-f", DEPLOY / "hpa/values.yaml")
+    listener = configuration(made)["metricsApi"]
+    [pod] = [m["spec"]["template"]["spec"] for m in made if m["kind"] == "Deployment"]
+    [container] = pod["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert listener["address"].endswith(f":{ports['metrics-api']}")
+    [secret] = [m for m in made if m["kind"] == "Secret"]
+    [mount] = [m["mountPath"] for m in container["volumeMounts"] if m["name"] == "metrics-tls"]
+    for path in listener["tls"]["certificates"][0].values():
+        folder, name = path.rsplit("/", 1)
+        assert folder == mount and name in secret["data"]
 
 
 # --- an HPA ---
