@@ -81,7 +81,7 @@ static const struct option top_options[] = {
 	 .required = true, .fixed = true,
 	 .help = "Where Kubernetes' external.metrics.k8s.io and custom.metrics.k8s.io are served "
 		 "to "
-		 "its API server, for HorizontalPodAutoscalers. Left out: nowhere."},
+		 "its API server, for HorizontalPodAutoscalers. No \"metricsApi\": nowhere."},
 	CERTIFICATES("metricsApi.", metrics_api.listener.tls),
 	{"metricsApi.frontProxy.ca", OPTION_TEXT, AT(metrics_api.listener.tls.client_ca),
 	 .form = form_line, .required = true,

@@ -272,7 +272,7 @@ static void end(struct page *page)
 	fleet_end(&page->fleet);
 }
 
-static const struct page_kind values_page = {"metrics API", begin, step, end};
+static const struct page_kind values_page = {"/apis", begin, step, end};
 
 void api_show_values(struct exchange *x, const struct api_question *q, bool is_head)
 {

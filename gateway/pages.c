@@ -4,19 +4,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gateway/backend.h"
 #include "gateway/gateway.h"
 #include "gateway/reply.h"
 
 /* A slice renders for so long, or so much; sending it takes the rest of 200 us. */
 static const int64_t SLICE_US = 60;
 enum { SLICE_BYTES = 8 << 10 };
-
-static void settle(struct gateway *gw)
-{
-	LIST_EACH(b, &gw->backends, struct backend, link)
-		activator_settle(b->activator);
-}
 
 static void on_task(void *owner);
 
@@ -98,7 +91,6 @@ static void render(struct page *p)
 	bool more = true;
 	p->slices++;
 	if (!p->has_begun) {
-		settle(gw);
 		p->has_begun = true;
 		p->kind->begin(p);
 	}
