@@ -370,8 +370,7 @@ def test_an_hpa_scales_with_the_true_concurrency(api, namespace, start, metric):
 
 @pytest.mark.parametrize("name", ["slotgate_concurrency", "slotgate_desired_pods"])
 def test_an_hpa_scales_to_zero_and_from_it(api, namespace, start, name):
-    """slotgate's own autoscaler decides, if its wish is the metric. (An HPA wakes only what it has
-    put to sleep itself.)"""
+    """(An HPA wakes only what it has put to sleep itself.)"""
     made = start(replicas=1)
     api.create(autoscaler(external_metric(name), least=0), namespace)
     for _ in range(2):
@@ -380,3 +379,13 @@ def test_an_hpa_scales_to_zero_and_from_it(api, namespace, start, name):
         clients = work(made, 3)
         assert [client.read_response().status for client in clients] == [200] * 3
     wait_for_replicas(api, namespace, 0)
+
+
+def test_what_waits_beside_the_slots_wakes_a_pod_too(api, namespace, start):
+    """slotgate's own autoscaler decides, if its wish is the metric."""
+    made = start(replicas=1)
+    api.create(autoscaler(external_metric("slotgate_desired_pods"), least=0), namespace)
+    wait_for_replicas(api, namespace, 0)
+    wait_until(lambda: not made.pods(), lambda: made.pods(), LONG_S)
+    with made.client(timeout=LONG_S) as client:
+        assert client.get("/sdapi/v1/samplers").read_response().status == 200
