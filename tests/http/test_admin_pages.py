@@ -105,7 +105,7 @@ def test_a_point_between_two_jobs_shows_the_next_one(gateway, pods):
         first.answer()
         wait_until(lambda: time.time() > due, "the next point is due")
     wait_until(lambda: len(points()) > count, "the next point")
-    assert points()[count]["atWork"] == 1 and points()[count]["waiting"] == 0
+    assert points()[count]["atWork"] == 1
     pod.next().answer()
     assert [client.read_response().status for client in clients] == [200] * 2
 
