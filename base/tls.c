@@ -480,3 +480,23 @@ bool tls_peer_name(const struct tls *t, struct str *name)
 	ERR_clear_error();
 	return len > 0 && !name->failed;
 }
+
+bool tls_peer_common_name(const struct tls *t, struct str *name)
+{
+	X509 *peer = opened(t) ? SSL_get0_peer_certificate(t->ssl) : NULL;
+	if (!peer || SSL_get_verify_result(t->ssl) != X509_V_OK)
+		return false;
+	X509_NAME *subject = X509_get_subject_name(peer);
+	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+	if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0)
+		return false;
+	unsigned char *text = NULL;
+	int len = ASN1_STRING_to_UTF8(&text,
+				      X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+	bool ok = len > 0 && !memchr(text, '\0', (size_t)len);
+	if (ok)
+		str_add(name, text, (size_t)len);
+	OPENSSL_free(text);
+	ERR_clear_error();
+	return ok && !name->failed;
+}

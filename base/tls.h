@@ -54,8 +54,9 @@ struct tls_server_options {
 	const char *const
 		*protocols; /* for ALPN, the best first, NULL-terminated; they outlive it */
 	enum tls_version min_version;
-	enum tls_demand clients; /* a certificate that is not good is refused under either */
-	const char *client_ca;	 /* a PEM file; with TLS_NO_CERTIFICATE: NULL */
+	enum tls_demand clients;     /* a certificate that is not good is refused under either */
+	const char *client_ca;	     /* a PEM file, or NULL and... */
+	struct slice client_ca_text; /* ...its text; with TLS_NO_CERTIFICATE neither */
 };
 
 struct tls_client_options {
@@ -125,5 +126,8 @@ bool tls_is_resumed(const struct tls *);
 
 /* Adds the subject of the client's verified certificate (RFC 2253); false: there is none. */
 bool tls_peer_name(const struct tls *, struct str *);
+
+/* The same of its common name, if it has exactly one. */
+bool tls_peer_common_name(const struct tls *, struct str *);
 
 #endif

@@ -152,13 +152,13 @@ static void release_pair(struct tls_certificate *c)
 	EVP_PKEY_free(c->key);
 }
 
-/* Trusts all that a file holds. `names`: a server tells its clients whom it trusts. */
-static bool read_ca(SSL_CTX *ctx, const char *path, bool names, struct tls_fault *f)
+/* Trusts all that is in it, and closes it; NULL: the fault has been told. `names`: a server tells its
+ * clients whom it trusts. */
+static bool trust(SSL_CTX *ctx, BIO *file, const char *path, bool names, struct tls_fault *f)
 {
 	X509 *ca;
 	int count = 0;
 	bool ok = true;
-	BIO *file = open_pem(path, TLS_CA, 0, f);
 	if (!file)
 		return false;
 	while (ok && (ca = PEM_read_bio_X509_AUX(file, NULL, NULL, NULL))) {
@@ -174,6 +174,11 @@ static bool read_ca(SSL_CTX *ctx, const char *path, bool names, struct tls_fault
 	BIO_free(file);
 	ERR_clear_error();
 	return ok;
+}
+
+static bool read_ca(SSL_CTX *ctx, const char *path, bool names, struct tls_fault *f)
+{
+	return trust(ctx, open_pem(path, TLS_CA, 0, f), path, names, f);
 }
 
 /* --- both sides ----------------------------------------------------------------------------- */
@@ -302,12 +307,21 @@ static bool name_sessions(SSL_CTX *ctx, const struct tls_server_options *o)
 	return ok;
 }
 
+static bool trust_text(SSL_CTX *ctx, struct slice pem, struct tls_fault *f)
+{
+	BIO *text = BIO_new_mem_buf(pem.at, (int)pem.len);
+	if (!text)
+		return is_general(f);
+	return trust(ctx, text, "the clients' authorities", true, f);
+}
+
 static bool demand_certificates(SSL_CTX *ctx, const struct tls_server_options *o,
 				struct tls_fault *f)
 {
 	if (o->clients == TLS_NO_CERTIFICATE)
 		return true;
-	if (!read_ca(ctx, o->client_ca, true, f))
+	if (o->client_ca ? !read_ca(ctx, o->client_ca, true, f)
+			 : !trust_text(ctx, o->client_ca_text, f))
 		return false;
 	SSL_CTX_set_verify(
 		ctx,

@@ -30,12 +30,13 @@ static bool is_fixed(const struct listener_config *l)
 }
 
 /* The addresses that are not for clients. */
-enum { OWN = 2 };
-static const char *const own_names[OWN] = {"admin.address", "keda.address"};
+enum { OWN = 3 };
+static const char *const own_names[OWN] = {"admin.address", "keda.address", "metricsApi.address"};
 
 static const struct listener_config *own_listener(const struct config *c, size_t i)
 {
-	const struct listener_config *const all[OWN] = {&c->admin, &c->keda};
+	const struct listener_config *const all[OWN] = {&c->admin, &c->keda,
+							&c->metrics_api.listener};
 	return all[i];
 }
 

@@ -169,6 +169,30 @@ static void read_forwarding(struct forwarding_config *f, const struct json *json
 			     faults);
 }
 
+static void read_metrics_api(struct config *c, const struct json *root, struct str *faults)
+{
+	struct metrics_api_config *m = &c->metrics_api;
+	const struct json *json = json_get(root, "metricsApi");
+	const struct json *names = json_find(json, "frontProxy.allowedNames");
+	const struct place *at = PLACE_KEY(NULL, "metricsApi");
+	double max = option_find(SCOPE_TOP, "metricsApi.frontProxy.allowedNames")->max;
+	if (!json_is(json, JSON_OBJECT))
+		return;
+	if (!json_get(json, "tls"))
+		fault_at(faults, PLACE_KEY(at, "tls"), "required: the API server speaks TLS only");
+	if (json_is(names, JSON_LIST) && (double)json_count(names) <= max)
+		m->names = config_read_texts(names, form_line,
+					     PLACE_KEY(PLACE_KEY(at, "frontProxy"), "allowedNames"),
+					     faults, &m->name_count);
+	if (m->context && !m->kubeconfig)
+		fault_at(faults, PLACE_KEY(at, "context"), "needs a \"kubeconfig\"");
+	if (m->listener.tls.client_ca && m->kubeconfig)
+		fault_at(faults, PLACE_KEY(at, "kubeconfig"),
+			 "is of no use, as frontProxy says what would be read there");
+	m->listener.http2 = m->listener.tls.offers_http2 = true;
+	read_own_listener(c, &m->listener, root, "metricsApi", faults);
+}
+
 static struct config *read_root(const struct json *root, struct str *faults)
 {
 	size_t before = faults->len;
@@ -181,6 +205,7 @@ static struct config *read_root(const struct json *root, struct str *faults)
 	read_own_listener(c, &c->admin, root, "admin", faults);
 	c->keda.http2 = c->keda.tls.offers_http2 = true;
 	read_own_listener(c, &c->keda, root, "keda", faults);
+	read_metrics_api(c, root, faults);
 	read_lists(c, root, faults);
 	check_config(c, faults);
 	if (faults->len == before && !faults->failed)
@@ -279,6 +304,8 @@ void config_drop(struct config *c)
 		mem_free(c->files[i]);
 	server_tls_release(&c->admin.tls);
 	server_tls_release(&c->keda.tls);
+	server_tls_release(&c->metrics_api.listener.tls);
+	config_free_texts(c->metrics_api.names);
 	for (size_t i = 0; i < c->service_count; i++)
 		config_service_release(&c->services[i]);
 	options_release(SCOPE_TOP, c);

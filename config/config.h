@@ -186,7 +186,7 @@ struct server_tls_config {
 	struct tls_pair *pairs;
 	size_t count;
 	bool only_1_3;
-	char *client_certificates; /* "none", "optional", "required" */
+	char *client_certificates; /* "none", "optional", "required"; NULL: as the clientCa says */
 	char *client_ca;
 	bool offers_http2;
 	struct tls_context *context; /* made of all that; NULL: plain */
@@ -215,6 +215,16 @@ struct limits_config {
 	int64_t spool_memory_bytes, spool_disk_bytes; /* over all requests */
 };
 
+/* Kubernetes' metrics APIs, served to its API server. */
+struct metrics_api_config {
+	struct listener_config listener; /* without an address: none. Its tls's client_ca is the
+					    front proxy's; NULL: to be read from the cluster */
+	char **names;			 /* of the front proxy's certificate; */
+	size_t name_count;		 /* 0: any */
+	char *kubeconfig, *context;	 /* NULL: in the cluster; the current one */
+	char *name_space; /* of services whose pods are not Kubernetes'; NULL: each */
+};
+
 enum forwarding_headers {
 	FORWARDING_OFF,
 	FORWARDING_X_FORWARDED,
@@ -238,6 +248,7 @@ struct config {
 	struct listener_config admin, keda; /* no address: not served */
 	char *admin_token_file;
 	struct str admin_token; /* what is in it; empty: nobody is asked for one */
+	struct metrics_api_config metrics_api;
 	struct service_config *services;
 	size_t service_count;
 	struct limits_config limits;
@@ -281,6 +292,11 @@ bool config_can_replace(const struct service_config *);
 /* A service with every default, for tests; config_service_release frees what it owns. */
 void config_service_defaults(struct service_config *);
 void config_service_release(struct service_config *);
+
+/* A context of the same certificates that asks clients for one of these authorities (PEM). NULL: the
+ * fault says why. */
+struct tls_context *server_tls_trusting(const struct server_tls_config *, struct slice authorities,
+					struct tls_fault *);
 
 struct config *config_hold(struct config *);
 void config_drop(struct config *); /* frees it with the last holder; NULL is harmless */

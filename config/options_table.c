@@ -41,16 +41,18 @@
 	POST("/v1/images/edits") "]"
 /* clang-format on */
 
-/* A listener's TLS; `in` is its place in the scope's struct. */
+/* TLS of something that listens; `in` is its place in the scope's struct. */
 /* clang-format off */
-#define SERVER_TLS(prefix, in)                                                                  \
+#define CERTIFICATES(prefix, in)                                                                \
 	{prefix "tls.certificates", OPTION_LIST, 0, 1, 100, .values = "certificates",           \
 	 .required = true,                                                                      \
 	 .help = "Makes it speak TLS. The host that a client asks for (SNI) chooses among the " \
 		 "certificates by their names; the first one is for all others. Changed files " \
 		 "are read anew, without a restart."},                                          \
 	{prefix "tls.minVersion", OPTION_EITHER, AT(in.only_1_3), .fallback = "1.2",            \
-	 .values = "1.2|1.3", .help = "The oldest version of TLS that is spoken."},             \
+	 .values = "1.2|1.3", .help = "The oldest version of TLS that is spoken."}
+#define SERVER_TLS(prefix, in)                                                                  \
+	CERTIFICATES(prefix, in),                                                               \
 	{prefix "tls.clientCertificates", OPTION_WORD, AT(in.client_certificates),              \
 	 .fallback = "none", .values = "none|optional|required",                                \
 	 .help = "Whether clients are asked for a certificate. One that is given must be good." }, \
@@ -75,6 +77,29 @@ static const struct option top_options[] = {
 	 .help = "Where KEDA finds its external scaler, over gRPC: the \"scalerAddress\" of a "
 		 "trigger of type external-push. Port 0: any free one. No \"keda\": nowhere."},
 	SERVER_TLS("keda.", keda.tls),
+	{"metricsApi.address", OPTION_TEXT, AT(metrics_api.listener.address), .form = form_address,
+	 .required = true, .fixed = true,
+	 .help = "Where Kubernetes' external.metrics.k8s.io and custom.metrics.k8s.io are served "
+		 "to "
+		 "its API server, for HorizontalPodAutoscalers. No \"metricsApi\": nowhere."},
+	CERTIFICATES("metricsApi.", metrics_api.listener.tls),
+	{"metricsApi.frontProxy.ca", OPTION_TEXT, AT(metrics_api.listener.tls.client_ca),
+	 .form = form_line, .required = true,
+	 .help = "A PEM file with the authority of the API server's client certificate "
+		 "(--requestheader-client-ca-file). Without \"frontProxy\" it is read from the "
+		 "cluster, with the names: ConfigMap "
+		 "kube-system/extension-apiserver-authentication."},
+	{"metricsApi.frontProxy.allowedNames", OPTION_LIST, 0, 0, 100, .values = "common names",
+	 .help = "The common names of that certificate (--requestheader-allowed-names). Left out: "
+		 "any, so the authority must have signed no others."},
+	{"metricsApi.kubeconfig", OPTION_TEXT, AT(metrics_api.kubeconfig), .form = form_line,
+	 .fixed = true,
+	 .help = "How the cluster is reached to read it. Left out: by the pod's service account."},
+	{"metricsApi.context", OPTION_TEXT, AT(metrics_api.context), .form = form_line,
+	 .fixed = true, .help = "Its context. Left out: the current one."},
+	{"metricsApi.namespace", OPTION_TEXT, AT(metrics_api.name_space), .form = form_name,
+	 .help = "The namespace in which services are seen whose pods are not Kubernetes'. Left "
+		 "out: each."},
 	{"services", OPTION_LIST, 0, 1, 1000, .values = "services", .required = true,
 	 .help = "The sets of equal pods behind the gateway."},
 	{"limits.maxConnections", OPTION_INT, AT(limits.max_connections), 1, 1e6, "20000",
@@ -487,8 +512,8 @@ const struct scope option_scopes[SCOPE_COUNT] = {
 	[SCOPE_SLOT] = {"services[].slots[].", "a pattern of requests that take a slot",
 			slot_options, COUNT(slot_options)},
 	[SCOPE_CERTIFICATE] = {"listeners[].tls.certificates[].",
-			       "a certificate (of admin.tls and keda.tls too)", certificate_options,
-			       COUNT(certificate_options)},
+			       "a certificate (of admin.tls, keda.tls and metricsApi.tls too)",
+			       certificate_options, COUNT(certificate_options)},
 	[SCOPE_KEY_FILE] = {"services[].apiKeys.file.",
 			    "the file of keys, a JSON object of its own", key_file_options,
 			    COUNT(key_file_options)},

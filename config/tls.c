@@ -22,6 +22,8 @@ static void read_pairs(struct server_tls_config *t, const struct json *list, con
 
 static enum tls_demand demand(const struct server_tls_config *t)
 {
+	if (!t->client_certificates) /* the metrics API tells those without one why it refuses */
+		return t->client_ca ? TLS_MAY_CERTIFY : TLS_NO_CERTIFICATE;
 	if (strcmp(t->client_certificates, "none") == 0)
 		return TLS_NO_CERTIFICATE;
 	return strcmp(t->client_certificates, "required") == 0 ? TLS_MUST_CERTIFY : TLS_MAY_CERTIFY;
@@ -39,23 +41,24 @@ static void check_clients(const struct server_tls_config *t, const struct place 
 			 "must be \"optional\" or \"required\", as there is a clientCa");
 }
 
-static void add_fault(const struct tls_fault *f, const struct place *at, struct str *faults)
+static void add_fault(const struct server_tls_config *t, const struct tls_fault *f,
+		      const struct place *at, struct str *faults)
 {
+	bool is_listener = t->client_certificates != NULL;
 	const struct place *pair = PLACE_ITEM(PLACE_KEY(at, "certificates"), f->index);
 	const struct place *places[] = {
 		[TLS_OTHER] = at,
 		[TLS_CERTIFICATE] = PLACE_KEY(pair, "certificate"),
 		[TLS_KEY] = PLACE_KEY(pair, "key"),
-		[TLS_CA] = PLACE_KEY(at, "clientCa"),
+		[TLS_CA] = is_listener ? PLACE_KEY(at, "clientCa")
+				       : PLACE_KEY(at->up, "frontProxy.ca"),
 	};
 	fault_at(faults, places[f->part], "%s", f->text);
 }
 
-static void load(struct config *c, struct server_tls_config *t, const struct place *at,
-		 struct str *faults)
+static struct tls_server_options options_of(const struct server_tls_config *t)
 {
-	struct tls_fault fault;
-	struct tls_server_options o = {
+	return (struct tls_server_options){
 		.pairs = t->pairs,
 		.count = t->count,
 		.protocols = protocols + !t->offers_http2,
@@ -63,6 +66,13 @@ static void load(struct config *c, struct server_tls_config *t, const struct pla
 		.clients = demand(t),
 		.client_ca = t->client_ca,
 	};
+}
+
+static void load(struct config *c, struct server_tls_config *t, const struct place *at,
+		 struct str *faults)
+{
+	struct tls_fault fault;
+	struct tls_server_options o = options_of(t);
 	for (size_t i = 0; i < t->count; i++) {
 		config_add_file(c, t->pairs[i].certificate);
 		config_add_file(c, t->pairs[i].key);
@@ -71,7 +81,7 @@ static void load(struct config *c, struct server_tls_config *t, const struct pla
 		config_add_file(c, t->client_ca);
 	t->context = tls_server_new(&o, &fault);
 	if (!t->context)
-		add_fault(&fault, at, faults);
+		add_fault(t, &fault, at, faults);
 }
 
 void server_tls_read(struct config *c, struct server_tls_config *t, const struct json *tls,
@@ -86,6 +96,16 @@ void server_tls_read(struct config *c, struct server_tls_config *t, const struct
 	check_clients(t, at, faults);
 	if (t->count && faults->len == before)
 		load(c, t, at, faults);
+}
+
+struct tls_context *server_tls_trusting(const struct server_tls_config *t, struct slice authorities,
+					struct tls_fault *fault)
+{
+	struct tls_server_options o = options_of(t);
+	o.clients = TLS_MAY_CERTIFY;
+	o.client_ca = NULL;
+	o.client_ca_text = authorities;
+	return tls_server_new(&o, fault);
 }
 
 void server_tls_release(struct server_tls_config *t)

@@ -16,7 +16,7 @@ for purpose in "$@"; do
 		util-linux" ;;
 	deep) packages="$packages clang libclang-rt-14-dev valgrind python3-h2" ;;
 	kubernetes) packages="$packages etcd-server iproute2 python3-yaml" ;;
-	observe) packages="$packages hey prometheus python3" ;;
+	observe) packages="$packages hey prometheus python3 python3-yaml" ;;
 	browser) packages="$packages chromium chromium-driver python3-selenium" ;;
 	peers) packages="$packages haproxy nginx-light" ;;
 	bench) packages="$packages wrk nghttp2-client iproute2 openssl python3 python3-grpcio

@@ -13,6 +13,7 @@
 #include "gateway/pages.h"
 #include "gateway/reply.h"
 #include "gateway/services_json.h"
+#include "gateway/target.h"
 #include "gateway/ui.h"
 #include "metrics/exposition.h"
 
@@ -109,58 +110,26 @@ static void services(struct exchange *x, const struct http_head *head)
 /* ?since=MS: only what is newer. */
 static void history(struct exchange *x, const struct http_head *head)
 {
-	static const char key[] = "since=";
-	const char *query = memchr(head->target.at, '?', head->target.len);
+	char since[16];
 	struct page *p =
 		page_new(x, &history_page, "application/json", slice_is(head->method, "HEAD"));
 	if (!p)
 		return;
-	size_t len = query ? head->target.len - (size_t)(query + 1 - head->target.at) : 0;
-	if (query && slice_starts((struct slice){query + 1, len}, key))
-		for (size_t i = sizeof(key) - 1; i < len && i < sizeof(key) + 15; i++)
-			if (query[1 + i] >= '0' && query[1 + i] <= '9')
-				p->since_ms = p->since_ms * 10 + (query[1 + i] - '0');
+	if (target_query(head->target, "since", since, sizeof(since)) == TARGET_FOUND)
+		p->since_ms = strtoll(since, NULL, 10);
 	page_start(p);
 }
 
 /* --- what an operator says -------------------------------------------------------------------- */
-
-/* One byte of a path, decoded ("%23" is '#'); returns how many bytes it took. */
-static size_t decode(const char *at, size_t len, char *byte)
-{
-	char hex[3] = {0}, *end;
-	*byte = *at;
-	if (*at != '%' || len < 3)
-		return 1;
-	memcpy(hex, at + 1, 2);
-	long value = strtol(hex, &end, 16);
-	if (*end)
-		return 1;
-	*byte = (char)value;
-	return 3;
-}
-
-static bool next_segment(struct slice *path, char *segment, size_t size)
-{
-	if (!path->len || path->at[0] != '/')
-		return false;
-	const char *start = path->at + 1, *slash = memchr(start, '/', path->len - 1);
-	size_t len = slash ? (size_t)(slash - start) : path->len - 1, n = 0;
-	for (size_t i = 0; i < len && n < size - 1; n++)
-		i += decode(start + i, len - i, &segment[n]);
-	segment[n] = '\0';
-	path->at += len + 1;
-	path->len -= len + 1;
-	return n > 0 && n < size - 1;
-}
 
 /* GET /v1/services/SERVICE/demand: for KEDA's metrics-api, among others. */
 static bool show_demand(struct exchange *x, const struct http_head *head, struct slice path)
 {
 	char service[128], verb[16];
 	struct str page;
-	if (!next_segment(&path, service, sizeof(service)) ||
-	    !next_segment(&path, verb, sizeof(verb)) || path.len || strcmp(verb, "demand") != 0)
+	if (!target_next_segment(&path, service, sizeof(service)) ||
+	    !target_next_segment(&path, verb, sizeof(verb)) || path.len ||
+	    strcmp(verb, "demand") != 0)
 		return false;
 	struct backend *b = backend_by_name(x->gateway, service);
 	if (!b) {
@@ -181,10 +150,11 @@ static bool show_demand(struct exchange *x, const struct http_head *head, struct
 static bool release(struct exchange *x, const struct http_head *head, struct slice path)
 {
 	char service[128], pods[8], pod[512], verb[16];
-	if (!next_segment(&path, service, sizeof(service)) ||
-	    !next_segment(&path, pods, sizeof(pods)) || !next_segment(&path, pod, sizeof(pod)) ||
-	    !next_segment(&path, verb, sizeof(verb)) || path.len || strcmp(pods, "pods") != 0 ||
-	    strcmp(verb, "release") != 0)
+	if (!target_next_segment(&path, service, sizeof(service)) ||
+	    !target_next_segment(&path, pods, sizeof(pods)) ||
+	    !target_next_segment(&path, pod, sizeof(pod)) ||
+	    !target_next_segment(&path, verb, sizeof(verb)) || path.len ||
+	    strcmp(pods, "pods") != 0 || strcmp(verb, "release") != 0)
 		return false;
 	struct backend *b = backend_by_name(x->gateway, service);
 	if (!b || !service_pod_release(backend_service(b), pod, loop_now_us(x->gateway->loop))) {
@@ -259,10 +229,7 @@ static void turn_away(struct exchange *x)
 static void begin(struct exchange *x, const struct http_head *head)
 {
 	static const char prefix[] = "/v1/services";
-	struct slice path = head->target;
-	const char *query = memchr(path.at, '?', path.len);
-	if (query)
-		path.len = (size_t)(query - path.at);
+	struct slice path = target_path(head->target);
 	/* The page for people has a field for the secret, and shows nothing without it. */
 	bool is_open = slice_is(path, "/healthz") || slice_is(path, "/readyz") ||
 		       slice_starts(path, "/ui");

@@ -133,6 +133,7 @@ void connection_introduce(struct connection *c, struct exchange *x)
 	x->relay = c->relay;
 	x->tls = tls_version(c->stream.tls);
 	x->cipher = tls_cipher(c->stream.tls);
+	x->session = c->stream.tls;
 	if (c->relay && *c->relay->tls) {
 		x->tls = c->relay->tls;
 		x->cipher = c->relay->cipher;

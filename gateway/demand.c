@@ -12,6 +12,9 @@ void demand_read(struct backend *b, struct demand *d)
 	struct service_counts c;
 	activator_settle(b->activator);
 	service_count(backend_service(b), loop_now_us(b->gateway->loop), &c);
+	int64_t in_flight = 0;
+	for (int i = 0; i < SLOT_STATES; i++)
+		in_flight += c.slots[i];
 	*d = (struct demand){
 		.concurrency = c.concurrency,
 		.stable_concurrency = c.stable_concurrency,
@@ -21,6 +24,8 @@ void demand_read(struct backend *b, struct demand *d)
 		.waiting = c.waiting,
 		.working = c.slots[SLOT_GRANTED] + c.slots[SLOT_WORKING] + c.slots[SLOT_DRAINING] +
 			   c.slots[SLOT_CONFIRMING],
+		.in_flight = in_flight,
+		.desired_pods = c.desired,
 		.ready_pods = c.pods[POD_READY] + c.pods[POD_FULL],
 		.is_active = service_is_active(backend_service(b)),
 	};

@@ -26,7 +26,9 @@ struct demand {
 	 * nothing but requests beside the slots need a pod, as much as asks for one. */
 	double load;
 	int64_t waiting, working; /* tickets and jobs; tenants' caps may keep tickets out of it */
+	int64_t in_flight;	  /* jobs that hold a slot, also one in quarantine */
 	int64_t ready_pods;	  /* free or at work */
+	int64_t desired_pods;	  /* by slotgate's own autoscaler */
 	bool is_active;		  /* it needs at least one pod */
 };
 

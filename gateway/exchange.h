@@ -26,6 +26,7 @@
 struct exchange;
 struct gateway;
 struct relay;
+struct tls;
 
 /* Why an exchange ended without the handler's whole answer. */
 enum exchange_end {
@@ -83,12 +84,13 @@ struct exchange {
 	struct gateway *gateway;
 	const char *service; /* that the listener is bound to; NULL: by host */
 	const struct net_address *peer;
-	const char *tls, *cipher; /* "TLSv1.3", and what encrypts it; NULL: in clear text */
-	struct relay *relay;	  /* comes from the process before this one; NULL: from a client */
-	const char *version;	  /* of HTTP, that the client speaks: "1.1", "2" */
-	int64_t begun_us;	  /* the first byte of the head came */
-	int64_t bytes_in;	  /* of the request's body */
-	int64_t bytes_out;	  /* of the answer's body, handed on so far */
+	const char *tls, *cipher;  /* "TLSv1.3", and what encrypts it; NULL: in clear text */
+	const struct tls *session; /* of its connection, to ask for a certificate; NULL: plain */
+	struct relay *relay;	   /* comes from the process before this one; NULL: from a client */
+	const char *version;	   /* of HTTP, that the client speaks: "1.1", "2" */
+	int64_t begun_us;	   /* the first byte of the head came */
+	int64_t bytes_in;	   /* of the request's body */
+	int64_t bytes_out;	   /* of the answer's body, handed on so far */
 	bool is_in_work; /* its handler waits for no turn: a look after its client can be spared */
 };
 

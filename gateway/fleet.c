@@ -60,6 +60,7 @@ static enum fleet_what next_service(struct fleet_walk *w)
 		w->backend = find(w->gateway, w->number);
 		if (!w->backend)
 			continue;
+		activator_settle(w->backend->activator);
 		empty(&w->tenants);
 		empty(&w->pods);
 		if (w->services_only)

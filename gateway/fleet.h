@@ -1,7 +1,8 @@
 /*
  * A walk over all services with their tenants and pods that may be left for other work and
  * continued, while they come and go: it remembers ids, and passes over what is no more. What is new
- * may be missed.
+ * may be missed. What a service still has to decide in this turn is carried out before it is shown:
+ * between two of a pod's jobs it would seem to have none.
  *
  *	fleet_begin(&walk, gateway);
  *	while ((what = fleet_next(&walk)) != FLEET_END)

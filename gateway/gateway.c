@@ -14,7 +14,9 @@
 #include "gateway/admin.h"
 #include "gateway/backend.h"
 #include "gateway/connection.h"
+#include "gateway/front_proxy.h"
 #include "gateway/listener.h"
+#include "gateway/metrics_api.h"
 #include "gateway/notify.h"
 #include "gateway/privileges.h"
 #include "gateway/request.h"
@@ -160,6 +162,8 @@ static const struct listener_config *settings_of(const struct gateway *gw, const
 		return &c->admin;
 	if (l->kind == LISTENER_KEDA)
 		return c->keda.address ? &c->keda : NULL;
+	if (l->kind == LISTENER_METRICS_API)
+		return c->metrics_api.listener.address ? &c->metrics_api.listener : NULL;
 	for (struct list *at = l->link.prev; at != &gw->listeners; at = at->prev) {
 		const struct listener *other = LIST_OWNER(at, struct listener, link);
 		before += other->kind == l->kind && strcmp(other->address, l->address) == 0;
@@ -177,6 +181,8 @@ static void apply_listeners(struct gateway *gw)
 		if (settings)
 			listener_configure(l, settings);
 	}
+	if (gw->front_proxy)
+		front_proxy_configure(gw->front_proxy);
 }
 
 static void reload(void *owner)
@@ -348,10 +354,20 @@ void gateway_step_down(struct gateway *gw)
 
 /* --- the beginning --------------------------------------------------------------------------- */
 
+static bool open_metrics_api(struct gateway *gw)
+{
+	const struct listener_config *c = &gw->config->metrics_api.listener;
+	if (!c->address)
+		return true;
+	struct listener *l = listener_open(gw, c, &metrics_api_handler, LISTENER_METRICS_API);
+	gw->front_proxy = l ? front_proxy_new(gw, l) : NULL;
+	return gw->front_proxy != NULL;
+}
+
 static bool open_listeners(struct gateway *gw)
 {
 	const struct config *c = gw->config;
-	if (!listener_open(gw, &c->admin, &admin_handler, LISTENER_ADMIN))
+	if (!listener_open(gw, &c->admin, &admin_handler, LISTENER_ADMIN) || !open_metrics_api(gw))
 		return false;
 	if (c->keda.address && !listener_open(gw, &c->keda, &keda_handler, LISTENER_KEDA))
 		return false;
@@ -426,6 +442,7 @@ static void stop(struct gateway *gw)
 {
 	upgrade_end(gw);
 	upgrade_forget_predecessors(gw);
+	front_proxy_free(gw->front_proxy);
 	close_listeners(gw, true);
 	if (gw->relay_listener)
 		listener_drop(gw->relay_listener);

@@ -48,8 +48,9 @@ struct gateway {
 	struct provider_host providers;
 	struct metrics_registry *metrics;
 	struct fleet_walk sampled; /* how far a scrape has come */
-	struct pages pages;	   /* of the admin, being rendered */
+	struct pages pages;	   /* of the admin and the metrics API, being rendered */
 	struct keda keda;
+	struct front_proxy *front_proxy; /* NULL: there is no metrics API */
 	struct list listeners;
 	struct inherited inherited; /* while it starts */
 	struct list backends;

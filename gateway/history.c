@@ -141,8 +141,10 @@ static void sample(struct history *h)
 static void on_timer(void *owner)
 {
 	struct history *h = owner;
-	if (h->backend->activator)
+	if (h->backend->activator) {
+		activator_settle(h->backend->activator); /* between two jobs nothing is at work */
 		sample(h);
+	}
 	timer_set(&h->timer, loop_now_us(h->backend->gateway->loop) + INTERVAL_S * US_PER_S);
 }
 

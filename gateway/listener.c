@@ -18,7 +18,8 @@
 enum { ACCEPTS_PER_TURN = 64, BACKLOG_MAX = 4096 };
 
 /* At once, of those who are no clients. */
-static const int64_t most_of_kind[LISTENER_KINDS] = {[LISTENER_ADMIN] = 256, [LISTENER_KEDA] = 64};
+static const int64_t most_of_kind[LISTENER_KINDS] = {
+	[LISTENER_ADMIN] = 256, [LISTENER_KEDA] = 64, [LISTENER_METRICS_API] = 64};
 
 static const int64_t PAUSE_US = 100 * US_PER_MS;
 
@@ -253,7 +254,7 @@ static struct listener *new_listener(struct gateway *gw, const struct listener_c
 struct listener *listener_open(struct gateway *gw, const struct listener_config *c,
 			       const struct exchange_handler *handler, enum listener_kind kind)
 {
-	static const char *const names[] = {"listening", "admin", "keda"};
+	static const char *const names[] = {"listening", "admin", "keda", "metrics API"};
 	struct listener *l = new_listener(gw, c, handler, kind);
 	int fd = inherited_take(&gw->inherited, c, kind, &l->bound);
 	l->is_kept = fd >= 0;

@@ -30,6 +30,7 @@ enum listener_kind {
 	LISTENER_CLIENTS,
 	LISTENER_ADMIN, /* people, Prometheus */
 	LISTENER_KEDA,
+	LISTENER_METRICS_API,
 	LISTENER_KINDS,
 };
 

@@ -4,19 +4,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gateway/backend.h"
 #include "gateway/gateway.h"
 #include "gateway/reply.h"
 
 /* A slice renders for so long, or so much; sending it takes the rest of 200 us. */
 static const int64_t SLICE_US = 60;
 enum { SLICE_BYTES = 8 << 10 };
-
-static void settle(struct gateway *gw)
-{
-	LIST_EACH(b, &gw->backends, struct backend, link)
-		activator_settle(b->activator);
-}
 
 static void on_task(void *owner);
 
@@ -37,6 +30,7 @@ static void page_free(struct page *p)
 	p->gateway->pages.count--;
 	list_remove(&p->link);
 	str_release(&p->text);
+	mem_free(p->detail);
 	mem_free(p);
 }
 
@@ -46,7 +40,7 @@ static void begin_answer(struct page *p)
 		{SLICE("Date"), reply_date(), HEADER_DATE},
 		{SLICE("Content-Type"), slice_of(p->content_type), HEADER_OTHER},
 	};
-	struct answer a = {.status = 200,
+	struct answer a = {.status = p->status,
 			   .headers = headers,
 			   .count = 2,
 			   .content_length = -1,
@@ -78,8 +72,8 @@ static void hand_on(struct page *p, bool more)
 	if (is_lost(p)) {
 		fail(p);
 	} else if (!more && !p->has_responded) {
-		reply_text(x, 200, p->content_type, p->text.at, p->text.len, p->is_head);
-	} else if (!p->is_head) {
+		reply_text(x, p->status, p->content_type, p->text.at, p->text.len, p->is_head);
+	} else if (!p->is_head && (p->text.len || !more)) {
 		if (!p->has_responded)
 			begin_answer(p);
 		exchange_write(x, p->text.at, p->text.len);
@@ -97,7 +91,6 @@ static void render(struct page *p)
 	bool more = true;
 	p->slices++;
 	if (!p->has_begun) {
-		settle(gw);
 		p->has_begun = true;
 		p->kind->begin(p);
 	}
@@ -139,6 +132,7 @@ struct page *page_new(struct exchange *x, const struct page_kind *kind, const ch
 	p->kind = kind;
 	p->content_type = content_type;
 	p->is_head = is_head;
+	p->status = 200;
 	str_init(&p->text);
 	x->owner = p;
 	list_push_back(&gw->pages.list, &p->link);

@@ -38,6 +38,8 @@ struct page {
 	struct str text;	  /* that has not been sent */
 
 	/* Of the kinds. */
+	int status;   /* a kind may change it before there is any text */
+	void *detail; /* of mem_alloc; freed with the page */
 	struct exposition_cursor metrics;
 	enum exposition_format format;
 	struct fleet_walk fleet;

@@ -286,6 +286,7 @@ static bool collect(struct metrics_registry *r, void *owner, unsigned turn)
 		sample_process(r, gw);
 		sample_certificates(r, &gw->config->admin);
 		sample_certificates(r, &gw->config->keda);
+		sample_certificates(r, &gw->config->metrics_api.listener);
 		for (size_t i = 0; i < gw->config->listener_count; i++)
 			sample_certificates(r, &gw->config->listeners[i]);
 		fleet_begin(&gw->sampled, gw);

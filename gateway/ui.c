@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/reply.h"
+#include "gateway/target.h"
 
 /* The assembler reads them, from the folder that the build runs in. */
 #define EMBED(name, path)                                                                          \
@@ -32,11 +33,9 @@ static const char policy[] = "default-src 'none'; style-src 'self'; script-src '
 
 static const struct file *find(struct slice target)
 {
-	const char *query = memchr(target.at, '?', target.len);
-	if (query)
-		target.len = (size_t)(query - target.at);
+	struct slice path = target_path(target);
 	for (size_t i = 1; i < sizeof(files) / sizeof(*files); i++)
-		if (slice_is(target, files[i].path))
+		if (slice_is(path, files[i].path))
 			return &files[i];
 	return &files[0];
 }

@@ -547,6 +547,20 @@ static void status(const struct provider *base, struct provider_status *to)
 	};
 }
 
+static bool object(const struct provider *base, uint64_t pod, struct provider_object *to)
+{
+	const struct kubernetes_provider *s =
+		(const struct kubernetes_provider *)(const void *)base;
+	const struct kube_member *m = pod ? kube_fleet_member(&s->fleet, pod) : NULL;
+	*to = (struct provider_object){
+		.name_space = s->client.access.name_space.at,
+		.name = m ? m->pod.meta.name : config_of(s)->service,
+		.uid = m ? m->pod.meta.uid : s->fleet.about.meta.uid,
+		.labels = m ? m->pod.labels : s->fleet.about.labels,
+	};
+	return s->has_access && to->name && (m || !pod);
+}
+
 static void free_provider(struct provider *base)
 {
 	struct kubernetes_provider *s = self_of(base);
@@ -593,6 +607,7 @@ struct provider *kubernetes_provider_new(const struct provider_host *host,
 		.adopt = adopt,
 		.let_go = let_go,
 		.status = status,
+		.object = object,
 	};
 	struct kubernetes_provider *s = mem_zalloc(sizeof(*s));
 	if (!s)

@@ -113,7 +113,7 @@ bool kube_access_in_cluster(struct kube_access *a, const char *directory, char w
 	if (!host || !*host || !port || !*port) {
 		snprintf(why, KUBE_WHY_BYTES,
 			 "not in a cluster (KUBERNETES_SERVICE_HOST is not set): name a "
-			 "pods.kubernetes.kubeconfig");
+			 "kubeconfig");
 		return false;
 	}
 	str_printf(&a->server, strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host, port);

@@ -96,6 +96,30 @@ bool kube_meta_read(const struct json *object, struct kube_meta *m)
 	       !strpbrk(m->name, "/?#%") && !strpbrk(m->uid, "/?#%@");
 }
 
+/* Labels hold letters, digits and "-_./" only; anything else would say something else in a URL. */
+static bool is_label(const char *text)
+{
+	return text && text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					 "0123456789-_./")] == '\0';
+}
+
+/* "app=sd,tier=gpu". False: they do not fit whole, or are none. */
+static bool read_labels(const struct json *labels, char *to, size_t size)
+{
+	size_t n = 0;
+	JSON_EACH(it, json_is(labels, JSON_OBJECT) ? labels : NULL) {
+		const char *value = json_text(it);
+		if (!is_label(json_key(it)) || !*json_key(it) || !is_label(value))
+			return false;
+		int wrote =
+			snprintf(to + n, size - n, "%s%s=%s", n ? "," : "", json_key(it), value);
+		if (wrote < 0 || (size_t)wrote >= size - n)
+			return false;
+		n += (size_t)wrote;
+	}
+	return true;
+}
+
 /* --- pods ------------------------------------------------------------------------------------ */
 
 static void add_trouble(struct kube_pod *p, enum kube_trouble trouble, const char *what,
@@ -210,33 +234,12 @@ bool kube_pod_read(const struct json *object, struct kube_pod *p)
 	read_pod_ports(p, json_find(object, "spec.containers"));
 	p->rank = rank_of(p, object);
 	p->is_cheap = is_text(json_get(annotations, KUBE_COST), KUBE_CHEAP);
+	if (!read_labels(json_find(object, "metadata.labels"), p->labels, sizeof(p->labels)))
+		p->labels[0] = '\0';
 	return true;
 }
 
 /* --- services -------------------------------------------------------------------------------- */
-
-/* Labels hold letters, digits and "-_./" only; anything else would say something else in a URL. */
-static bool is_label(const char *text)
-{
-	return text && text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-					 "0123456789-_./")] == '\0';
-}
-
-static bool read_selector(const struct json *selector, char to[KUBE_SELECTOR_BYTES])
-{
-	size_t n = 0;
-	JSON_EACH(it, json_is(selector, JSON_OBJECT) ? selector : NULL) {
-		const char *value = json_text(it);
-		if (!is_label(json_key(it)) || !*json_key(it) || !is_label(value))
-			return false;
-		int wrote = snprintf(to + n, KUBE_SELECTOR_BYTES - n, "%s%s=%s", n ? "," : "",
-				     json_key(it), value);
-		if (wrote < 0 || (size_t)wrote >= KUBE_SELECTOR_BYTES - n)
-			return false;
-		n += (size_t)wrote;
-	}
-	return true;
-}
 
 bool kube_service_read(const struct json *object, struct kube_service *s)
 {
@@ -244,8 +247,10 @@ bool kube_service_read(const struct json *object, struct kube_service *s)
 	const struct json *families = json_get(spec, "ipFamilies");
 	*s = (struct kube_service){0};
 	if (!kube_meta_read(object, &s->meta) ||
-	    !read_selector(json_get(spec, "selector"), s->selector))
+	    !read_labels(json_get(spec, "selector"), s->selector, sizeof(s->selector)))
 		return false;
+	if (!read_labels(json_find(object, "metadata.labels"), s->labels, sizeof(s->labels)))
+		s->labels[0] = '\0';
 	s->is_ipv6 = json_is(families, JSON_LIST) && is_text(json_first(families), "IPv6");
 	JSON_EACH(it, json_is(ports, JSON_LIST) ? ports : NULL) {
 		if (s->port_count == KUBE_PORTS_MAX)

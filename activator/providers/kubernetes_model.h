@@ -20,6 +20,7 @@ enum {
 	KUBE_PORT_BYTES = 64,
 	KUBE_TEXT_BYTES = 200,
 	KUBE_SELECTOR_BYTES = 2048,
+	KUBE_LABELS_BYTES = 1024,
 	KUBE_CONTINUE_BYTES = 4096,
 	KUBE_PORTS_MAX = 32,
 	KUBE_ENDPOINTS_MAX = 1000, /* of one slice: the API's own limit */
@@ -65,6 +66,7 @@ struct kube_pod {
 	char why[KUBE_TEXT_BYTES]; /* for people; "" without trouble */
 	struct kube_port ports[KUBE_PORTS_MAX];
 	size_t port_count;
+	char labels[KUBE_LABELS_BYTES]; /* "app=sd,tier=gpu"; "": none, or too many */
 };
 
 bool kube_pod_read(const struct json *object, struct kube_pod *);
@@ -81,6 +83,7 @@ struct kube_service_port {
 struct kube_service {
 	struct kube_meta meta;
 	char selector[KUBE_SELECTOR_BYTES]; /* "app=sd,tier=gpu"; "": it selects no pods itself */
+	char labels[KUBE_LABELS_BYTES];	    /* its own, the same */
 	bool is_ipv6;			    /* its primary family */
 	struct kube_service_port ports[KUBE_PORTS_MAX];
 	size_t port_count;

@@ -49,6 +49,12 @@ struct provider_pod {
 
 typedef void provider_pod_fn(void *arg, const struct provider_pod *);
 
+/* What Kubernetes calls something; good until the turn ends. */
+struct provider_object {
+	const char *name_space, *name, *uid;
+	const char *labels; /* "app=sd,tier=gpu" */
+};
+
 /* How it stands with whatever the pods come from. */
 struct provider_status {
 	const char *fault; /* why it cannot be heard: the pods that are known stay; NULL: it can */
@@ -69,6 +75,7 @@ struct provider_ops {
 	bool (*adopt)(struct provider *, const struct provider_pod *);
 	void (*let_go)(struct provider *);
 	void (*status)(const struct provider *, struct provider_status *); /* NULL: it has none */
+	bool (*object)(const struct provider *, uint64_t pod, struct provider_object *); /* NULL */
 };
 
 struct provider {
@@ -139,6 +146,13 @@ static inline bool provider_status(const struct provider *p, struct provider_sta
 		return false;
 	p->ops->status(p, to);
 	return true;
+}
+
+/* A pod, or with 0 the service that it belongs to. False: Kubernetes does not know it. */
+static inline bool provider_object(const struct provider *p, uint64_t pod,
+				   struct provider_object *to)
+{
+	return p->ops->object && p->ops->object(p, pod, to);
 }
 
 /* Pods that still run are stopped without anybody hearing of it. The ledger is not told. */

@@ -1,4 +1,4 @@
-"""How long the admin's pages hold up the loop: 1,000 pods, in 50 services and in one."""
+"""How long the admin's pages, and the metrics API's, hold up the loop: 1,000 pods, in 50 services and in one."""
 import os
 import re
 import sys
@@ -10,7 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "http")]
 os.environ.setdefault("SLOTGATE_BUILD", str(ROOT / "build"))
 
+from harness.certificates import Certificates  # noqa: E402
 from harness.gateway import Gateway, config  # noqa: E402
+from harness.metrics_api import MetricsApi  # noqa: E402
 from harness.wait import wait_until  # noqa: E402
 from test_admin_pages import fleet  # noqa: E402
 
@@ -21,16 +23,21 @@ ROUNDS = 40
 
 def measure(directory, services, pods):
     """The longest slice of each page that took several, by page."""
-    gateway = Gateway(directory, config(fleet(services, pods)))
+    certificates = Certificates(Path(directory) / "certificates")
+    gateway = Gateway(directory, config(fleet(services, pods), metricsApi={
+        "address": "127.0.0.1:0", "tls": certificates.tls(),
+        "frontProxy": {"ca": certificates.path("other-ca.pem")}}))
     try:
         wait_until(lambda: gateway.metrics()("slotgate_actual_pods") == pods, "all", timeout=30)
+        api = MetricsApi(gateway, certificates.client("other-client"))
         for _ in range(ROUNDS):
             for page in PAGES:
                 gateway.admin(page)
+            assert len(api.external("slotgate_concurrency")) == services
         found = re.findall(r"admin: (\S+) in \d+ slices, the longest took (\d+) us", gateway.log())
     finally:
         gateway.stop()
-    return {page: [int(us) for name, us in found if name == page] for page in PAGES}
+    return {page: [int(us) for name, us in found if name == page] for page in (*PAGES, "/apis")}
 
 
 def main():

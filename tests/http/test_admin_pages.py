@@ -2,6 +2,7 @@
 import http.client
 import json
 import re
+import time
 
 import pytest
 
@@ -83,6 +84,30 @@ def test_the_history_has_what_happened(gateway, pods):
         p for p in history(front)["services"][0]["points"] if p[0] > newest])
     job.answer()
     assert first.read_response().status == 200
+
+
+def test_a_point_between_two_jobs_shows_the_next_one(gateway, pods):
+    """The answer's end and the point's time are met in one turn: the slot is free in neither."""
+    pod = pods()
+    front = gateway(pod)
+    clients = [front.open_post(f"/job/{i}") for i in range(2)]
+    first = pod.next()
+    front.wait_for(working=1, waiting=1)
+
+    def points():
+        told = history(front)
+        columns = told["columns"]
+        return [dict(zip(columns, point)) for point in told["services"][0]["points"]]
+
+    wait_until(points, "the first point")
+    count, due = len(points()), time.time() + 5.5
+    with front.paused():
+        first.answer()
+        wait_until(lambda: time.time() > due, "the next point is due")
+    wait_until(lambda: len(points()) > count, "the next point")
+    assert points()[count]["atWork"] == 1
+    pod.next().answer()
+    assert [client.read_response().status for client in clients] == [200] * 2
 
 
 @pytest.mark.parametrize("query", ["?since=", "?since=x", "?since=99999999999999999999999", "?",

@@ -164,6 +164,40 @@ def test_waiting_and_working_are_told_apart(run):
     assert wait < whole
 
 
+def test_the_queue_and_its_outcomes(run):
+    """Rates over the job, times its length: Prometheus reckons to the range's ends."""
+    seconds = int(run.hey_until - run.hey_from) + 1
+    outcomes = {labels["outcome"]: value * seconds for labels, value in
+                run.over_the_job(expression("Outcomes", "{{outcome}}"))}
+    assert outcomes.pop("dispatched") == pytest.approx(REQUESTS, rel=0.15)
+    assert set(outcomes.values()) == {0}
+    assert {value for _, value in run.over_the_job(expression("Refusals", "{{reason}}"))} <= {0}
+    (_, depth), = run.values(expression("Queue depth", "{{service}}: waiting"))
+    assert 0 <= max(depth) <= CLIENTS and depth[-1] == 0
+
+
+def test_slots_are_used_in_part_or_wholly(run):
+    (_, used), = run.values(expression("Slot utilisation", "{{service}}"))
+    used = [value for value in used if value == value]
+    assert all(0 <= value <= 1 for value in used) and max(used) >= 0.5
+
+
+def test_tenants_have_what_they_did(run):
+    def total(title):
+        """Of a rate's counter, since the start."""
+        counter = re.search(r"slotgate_\w+_total", expression(title, "{{tenant}}"))[0]
+        return {labels["tenant"]: value for labels, value in run.prometheus.query(
+            f'sum by (tenant) ({counter}{{service="odd"}})', at=run.ended)}
+
+    assert total("Requests by tenant")["acme"] == 2
+    assert total("Refused for their rate")["acme"] == 1
+    # The pod broke off: nobody knows whether it still works, so the job counts.
+    for title, last in (("Waiting by tenant", 0), ("At work by tenant", 1)):
+        series = {labels["tenant"]: values for labels, values in
+                  run.values(expression(title, "{{tenant}}"), "odd")}
+        assert series["acme"][-1] == last
+
+
 def test_all_succeeded(run):
     (_, values), = run.values(panel("Success rate")["targets"][0]["expr"])
     assert {value for value in values if value == value} == {1.0}

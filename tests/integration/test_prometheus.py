@@ -2,6 +2,7 @@
 import re
 
 import pytest
+import yaml
 
 from harness.demo import ROOT
 from harness.gateway import OPENMETRICS, PROMETHEUS
@@ -113,3 +114,21 @@ def test_the_rules_name_metrics_that_there_are():
 def test_the_example_is_valid():
     status, said = promtool("check", "config", RULES.with_name("prometheus.yml"))
     assert status == 0, said
+
+
+def test_the_rules_for_prometheus_adapter_find_what_slotgate_says(front, prometheus):
+    """Its templates, filled in as the adapter fills them."""
+    rules = yaml.safe_load((ROOT / "deploy/hpa/prometheus-adapter.yaml").read_text())["rules"]
+    [rule] = rules["external"]
+    wait_until(lambda: prometheus.value("up"), "it is up")
+    selector = rule["seriesQuery"].replace(',namespace!=""', "")  # nobody named one here
+    assert selector != rule["seriesQuery"]
+    found = {series["__name__"] for series in prometheus.api("series", **{"match[]": selector})}
+    page = front.metrics()
+    assert len(found) == 6
+    for name in found:
+        query = rule["metricsQuery"].replace("<<.Series>>", name).replace(
+            "<<.LabelMatchers>>", 'service="sd"')
+        [(labels, value)] = prometheus.query(query)
+        assert labels == {"service": "sd"}
+        assert value == pytest.approx(page(name, service="sd"), abs=0.5)

@@ -51,12 +51,14 @@ static const struct row file_faults[] = {
 
 static const struct row key_faults[] = {
 	{TOP("'lisseners': []"), "lisseners: unknown key; did you mean \"listeners\"?"},
-	{TOP("'zzz': 1"), "zzz: unknown key; known here are listeners, admin, keda, services, "
-			  "limits, forwarding, log, "
-			  "spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
-	{TOP("'': 1"), "[\"\"]: unknown key; known here are listeners, admin, keda, services, "
-		       "limits, forwarding, log, "
-		       "spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
+	{TOP("'zzz': 1"),
+	 "zzz: unknown key; known here are listeners, admin, keda, metricsApi, services, "
+	 "limits, forwarding, log, "
+	 "spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
+	{TOP("'': 1"),
+	 "[\"\"]: unknown key; known here are listeners, admin, keda, metricsApi, services, "
+	 "limits, forwarding, log, "
+	 "spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
 	{TOP("'forwarding': {'trustedProxy': []}"),
 	 "forwarding.trustedProxy: unknown key; did you mean \"trustedProxies\"?"},
 	{TOP("'forwarding': {'headers': 'all'}"),
