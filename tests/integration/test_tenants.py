@@ -555,6 +555,7 @@ def test_guesses_do_not_fill_the_log(secured):
         for i in range(50):
             client.get("/ui", {"x-api-key": f"guess-{i}"}).read_response()
     front.wait_for_metric(50, "slotgate_refused_total", reason="unauthorized")
+    wait_until(lambda: "were denied" in front.log(), "it is logged")
     log = front.log()
     assert log.count("were denied") == 1 and "guess-" not in log
     assert "key-of-acme" not in log and "guess-" not in front.access_path.read_text()
