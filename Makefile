@@ -111,7 +111,7 @@ $(BUILD)/gateway/keda_messages.o: COMPILE += -isystem $(BUILD)/gateway
 $(BUILD)/gateway/keda_messages.o: $(BUILD)/gateway/externalscaler.pb-c.h
 
 # Only what says its version is built anew when that changes.
-$(BUILD)/gateway/main.o $(BUILD)/gateway/stats.o: COMPILE += -DSLOTGATE_VERSION='"$(VERSION)"'
+$(addprefix $(BUILD)/gateway/,main.o gateway.o stats.o): COMPILE += -DSLOTGATE_VERSION='"$(VERSION)"'
 
 # The page for people is in the binary.
 $(BUILD)/gateway/ui.o: gateway/ui/page.html gateway/ui/page.css gateway/ui/page.js

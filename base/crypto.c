@@ -20,6 +20,12 @@ static unsigned char draw(void)
 	return drawn[--drawn_left];
 }
 
+void crypto_random(void *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		((unsigned char *)bytes)[i] = draw();
+}
+
 static const char hex[] = "0123456789abcdef";
 
 void crypto_random_hex(char *text, size_t digits)

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+void crypto_random(void *bytes, size_t len);
+
 /* `digits` random hexadecimal digits and a NUL. */
 void crypto_random_hex(char *text, size_t digits);
 

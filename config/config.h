@@ -231,6 +231,19 @@ struct forwarding_config {
 	char *answer_via[2]; /* what that makes of an answer in HTTP/1.0 and 1.1; NULL: off */
 };
 
+struct tracing_config {
+	char *endpoint;	       /* NULL: nothing is traced */
+	char *url;	       /* that it means */
+	char **headers;	       /* of each export, and NULL behind them */
+	char *token_file, *ca; /* NULL: none; whom the system trusts */
+	struct str token, ca_text;
+	char *service_name;
+	double sample_ratio; /* of the traces that begin here */
+	bool restarts;	     /* what a client says of a trace does not count */
+	int64_t batch_spans, max_spans;
+	int64_t interval_us, timeout_us;
+};
+
 struct config {
 	int references;
 	struct listener_config *listeners;
@@ -242,6 +255,7 @@ struct config {
 	size_t service_count;
 	struct limits_config limits;
 	struct forwarding_config forwarding;
+	struct tracing_config tracing;
 	char *log_level;  /* "debug", "info", "warn", "error" */
 	char *access_log; /* "stdout", "off" or a path */
 	char *spool_directory;

@@ -8,6 +8,7 @@
 #include "activator/activator.h"
 #include "config/config.h"
 #include "gateway/demand.h"
+#include "gateway/span.h"
 #include "gateway/stats.h"
 #include "gateway/tenants.h"
 
@@ -22,6 +23,8 @@ struct backend {
 	struct activator *activator;
 	struct service_stats stats;
 	struct tenants tenants;
+	struct warming warming;	 /* of the pod that ended the last time without any */
+	int64_t cold_us;	 /* when a request last found none */
 	struct history *history; /* what it did lately, for people */
 	struct demand_watchers watchers;
 	char *name;

@@ -19,6 +19,7 @@
 #include "gateway/privileges.h"
 #include "gateway/request.h"
 #include "gateway/shed.h"
+#include "gateway/tracing.h"
 #include "gateway/upgrade.h"
 
 static const int64_t WATCH_US = US_PER_S;
@@ -207,6 +208,7 @@ static void reload(void *owner)
 	apply_limits(gw);
 	apply_listeners(gw);
 	apply_services(gw);
+	tracing_configure(gw->tracing, &c->tracing);
 	config_drop(old);
 	log_info("configuration reloaded from %s", gw->config_path);
 	notify_ready();
@@ -224,7 +226,7 @@ static void watch_files(void *owner)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
-static void on_backend_gone(void *owner)
+static void on_part_gone(void *owner)
 {
 	struct gateway *gw = owner;
 	if (--gw->shutting_down == 0)
@@ -244,9 +246,11 @@ static void shut_down(struct gateway *gw)
 	LIST_EACH(b, &gw->backends, struct backend, link) {
 		task_cancel(&b->retire);
 		gw->shutting_down++;
-		activator_shutdown(b->activator, on_backend_gone, gw);
+		activator_shutdown(b->activator, on_part_gone, gw);
 	}
-	on_backend_gone(gw);
+	gw->shutting_down++;
+	tracing_shutdown(gw->tracing, on_part_gone, gw);
+	on_part_gone(gw);
 }
 
 /* Nobody but a process that has handed over can hear a pod's late answer to its job. */
@@ -404,14 +408,18 @@ static bool start(struct gateway *gw, bool take_over)
 	gw->providers.loop = gw->loop;
 	gw->providers.http = http_client_new(gw->loop);
 	gw->providers.supervisor = supervisor_new(gw->loop);
+	gw->tracing = gw->providers.http ? tracing_new(gw->loop, gw->providers.http, gw->metrics,
+						       SLOTGATE_VERSION)
+					 : NULL;
 	task_init(&gw->drain_task, on_drain_task, gw);
-	if (!gw->worker || !gw->providers.http || !gw->providers.supervisor ||
+	if (!gw->worker || !gw->tracing || !gw->providers.supervisor ||
 	    !timer_init(&gw->drain_timer, gw->loop, on_drain_timeout, gw) ||
 	    !timer_init(&gw->tunnel_timer, gw->loop, on_tunnel_timer, gw) ||
 	    !timer_init(&gw->watch_timer, gw->loop, watch_files, gw))
 		return false;
 	/* The disk's thread reads it: it stays what it was, whatever a reload says. */
 	gw->spool.directory = gw->spool_directory = mem_must_strdup(gw->config->spool_directory);
+	tracing_configure(gw->tracing, &gw->config->tracing);
 	pages_init(gw);
 	keda_init(gw);
 	stats_start(gw);
@@ -433,6 +441,7 @@ static void stop(struct gateway *gw)
 		backend_free(b);
 	loop_settle(gw->loop);
 	supervisor_free(gw->providers.supervisor);
+	tracing_free(gw->tracing);
 	http_client_free(gw->providers.http);
 	worker_free(gw->worker);
 	timer_release(&gw->drain_timer);

@@ -131,7 +131,9 @@ void check_forward(const struct http_head *head)
 	int64_t length = head->has_body ? 12345 : head->content_length;
 	struct str text;
 	str_init(&text);
-	forward_request_head(&text, head, &route, &x, id, &(struct withheld){0});
+	forward_request_head(&text, head, &route, &x,
+			     &(struct own_headers){id, &(struct told_trace){0}},
+			     &(struct withheld){0});
 	forward_request_framing(&text, length);
 	FUZZ_CHECK(!text.failed, 0, 0);
 	check_forwarded(&text, head, &route, length);

@@ -51,12 +51,13 @@ static const struct row file_faults[] = {
 
 static const struct row key_faults[] = {
 	{TOP("'lisseners': []"), "lisseners: unknown key; did you mean \"listeners\"?"},
-	{TOP("'zzz': 1"), "zzz: unknown key; known here are listeners, admin, keda, services, "
-			  "limits, forwarding, log, "
-			  "spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
-	{TOP("'': 1"), "[\"\"]: unknown key; known here are listeners, admin, keda, services, "
-		       "limits, forwarding, log, "
-		       "spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
+	{TOP("'zzz': 1"),
+	 "zzz: unknown key; known here are listeners, admin, keda, services, limits, forwarding, "
+	 "tracing, log, spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
+	{TOP("'': 1"),
+	 "[\"\"]: unknown key; known here are listeners, admin, keda, services, limits, "
+	 "forwarding, "
+	 "tracing, log, spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
 	{TOP("'forwarding': {'trustedProxy': []}"),
 	 "forwarding.trustedProxy: unknown key; did you mean \"trustedProxies\"?"},
 	{TOP("'forwarding': {'headers': 'all'}"),
@@ -200,6 +201,33 @@ static const struct row type_faults[] = {
 	 "\"state.job_count\""},
 	{"{'listeners': [{'address': ':80', 'halfClose': 1}], " ONE_SERVICE "}",
 	 "listeners[0].halfClose: must be true or false, not 1"},
+};
+
+#define TRACING(more) TOP("'tracing': {'endpoint': 'http://c'" more "}")
+static const struct row tracing_faults[] = {
+	{TOP("'tracing': {}"), "tracing.endpoint: required"},
+	{TOP("'tracing': {'endpoint': 'collector:4318'}"),
+	 "tracing.endpoint: \"collector:4318\": must be a URL such as \"http://127.0.0.1:4318\""},
+	{TOP("'tracing': {'endpoint': 'ftp://collector'}"),
+	 "tracing.endpoint: \"ftp://collector\": must be a URL such as \"http://127.0.0.1:4318\""},
+	{TOP("'tracing': {'endpoint': 'http:///v1'}"),
+	 "tracing.endpoint: \"http:///v1\": must be a URL such as \"http://127.0.0.1:4318\""},
+	{TOP("'tracing': {'endpoint': 'http://me:secret@c'}"),
+	 "tracing.endpoint: \"http://me:secret@c\": must not hold a space, \"#\" or \"@\""},
+	{TRACING(", 'headers': ['X-Scope', 'a b: c', 'X: ', 'X: a\\nb', 5]"),
+	 "tracing.headers[0]: \"X-Scope\": must be a header such as \"X-Name: value\"\n"
+	 "tracing.headers[1]: \"a b: c\": must be letters, digits and !#$%&'*+-.^_`|~ only\n"
+	 "tracing.headers[2]: \"X: \": must be a header such as \"X-Name: value\"\n"
+	 "tracing.headers[3]: \"X: a\\u000ab\": must not hold control characters\n"
+	 "tracing.headers[4]: must be a text, not 5"},
+	{TRACING(", 'sampleRatio': 2"), "tracing.sampleRatio: must be a number from 0 to 1, not 2"},
+	{TRACING(", 'batchSize': 100, 'maxQueued': 50"),
+	 "tracing.batchSize: is more than maxQueued (50)"},
+	{TRACING(", 'bearerTokenFile': '/no/such/token', 'ca': '/no/such/ca'"),
+	 "tracing.bearerTokenFile: \"/no/such/token\": No such file or directory\n"
+	 "tracing.ca: \"/no/such/ca\": No such file or directory"},
+	{TRACING(", 'ca': '/dev/null'"),
+	 "tracing.ca: \"/dev/null\": there is no certificate in it"},
 };
 
 static const struct row list_faults[] = {
@@ -466,6 +494,12 @@ static void test_type_faults(void **state)
 	CHECK_FAULTS(type_faults);
 }
 
+static void test_tracing_faults(void **state)
+{
+	(void)state;
+	CHECK_FAULTS(tracing_faults);
+}
+
 static void test_list_faults(void **state)
 {
 	(void)state;
@@ -512,10 +546,11 @@ static void test_long_names_are_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_file_faults),   cmocka_unit_test(test_key_faults),
-		cmocka_unit_test(test_type_faults),   cmocka_unit_test(test_list_faults),
-		cmocka_unit_test(test_pod_faults),    cmocka_unit_test(test_contradictions),
-		cmocka_unit_test(test_shared_faults), cmocka_unit_test(test_long_names_are_cut),
+		cmocka_unit_test(test_file_faults),	   cmocka_unit_test(test_key_faults),
+		cmocka_unit_test(test_type_faults),	   cmocka_unit_test(test_list_faults),
+		cmocka_unit_test(test_tracing_faults),	   cmocka_unit_test(test_pod_faults),
+		cmocka_unit_test(test_contradictions),	   cmocka_unit_test(test_shared_faults),
+		cmocka_unit_test(test_long_names_are_cut),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
