@@ -107,8 +107,9 @@ $(BUILD)/%.pb-c.o: $(BUILD)/%.pb-c.c
 	@echo "  CC   $<"
 	@$(CC) -std=gnu11 -I$(@D) $(MODE) $(CFLAGS) -c $< -o $@
 
-$(BUILD)/gateway/keda_messages.o: COMPILE += -isystem $(BUILD)/gateway
+$(BUILD)/gateway/%_messages.o: COMPILE += -isystem $(BUILD)/gateway
 $(BUILD)/gateway/keda_messages.o: $(BUILD)/gateway/externalscaler.pb-c.h
+$(BUILD)/gateway/knative_messages.o: $(BUILD)/gateway/autoscaler.pb-c.h
 
 # Only what says its version is built anew when that changes.
 $(addprefix $(BUILD)/gateway/,main.o gateway.o stats.o): COMPILE += -DSLOTGATE_VERSION='"$(VERSION)"'
@@ -206,6 +207,7 @@ test-kubernetes:
 	@deploy/deps.sh build test kubernetes
 	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods
 	@tests/kubernetes/build.sh || [ $$? -eq 3 ]
+	@tests/knative/build.sh || [ $$? -eq 3 ]
 	@$(PYTHON) tests/run.py kubernetes
 
 # Longer than in test-deep: FUZZ_SECONDS for each target; what they find goes into their corpora.

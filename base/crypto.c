@@ -52,6 +52,11 @@ bool crypto_sha256_hex(const void *bytes, size_t len, char text[CRYPTO_SHA256_DI
 	return true;
 }
 
+bool crypto_sha1(const void *bytes, size_t len, unsigned char digest[CRYPTO_SHA1_BYTES])
+{
+	return SHA1(bytes, len, digest) != NULL;
+}
+
 bool crypto_is_same(const void *a, const void *b, size_t len)
 {
 	return CRYPTO_memcmp(a, b, len) == 0;

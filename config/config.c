@@ -182,6 +182,8 @@ static struct config *read_root(const struct json *root, struct str *faults)
 	read_own_listener(c, &c->keda, root, "keda", faults);
 	tracing_read(c, json_get(root, "tracing"), faults);
 	read_lists(c, root, faults);
+	for (size_t i = 0; i < c->service_count; i++)
+		c->knative.is_used |= c->services[i].revision.name != NULL;
 	check_config(c, faults);
 	if (faults->len == before && !faults->failed)
 		return c;

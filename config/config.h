@@ -154,6 +154,11 @@ struct pod_tls_config {
 	struct tls_context *context; /* made of them; NULL: plain */
 };
 
+/* The revision that a service stands for. */
+struct revision_config {
+	char *name, *name_space; /* NULL: none */
+};
+
 struct service_config {
 	char *name;
 	char **hosts; /* without port, lower case; "*.example.com" allowed; none = every host */
@@ -180,6 +185,7 @@ struct service_config {
 	struct quarantine_config quarantine;
 	char *interrupt_path; /* POSTed when a job's client has left; NULL: none */
 	struct autoscaling_config autoscaling;
+	struct revision_config revision;
 };
 
 struct server_tls_config {
@@ -244,6 +250,11 @@ struct tracing_config {
 	int64_t interval_us, timeout_us;
 };
 
+struct knative_config {
+	char *autoscaler; /* HOST:PORT; NULL: none is told of anything */
+	bool is_used;	  /* a service stands for a revision */
+};
+
 struct config {
 	int references;
 	struct listener_config *listeners;
@@ -256,6 +267,7 @@ struct config {
 	struct limits_config limits;
 	struct forwarding_config forwarding;
 	struct tracing_config tracing;
+	struct knative_config knative;
 	char *log_level;  /* "debug", "info", "warn", "error" */
 	char *access_log; /* "stdout", "off" or a path */
 	char *spool_directory;

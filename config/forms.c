@@ -108,6 +108,19 @@ const char *form_url(const char *text)
 	return form_line(text);
 }
 
+const char *form_server(const char *text)
+{
+	static const char shape[] = "must be HOST:PORT, by name or number";
+	const char *colon = strrchr(text, ':');
+	char host[HOST_MAX + 1];
+	size_t n = colon ? (size_t)(colon - text) : 0;
+	if (!n || n > HOST_MAX || !is_of(colon + 1, DIGITS) || strlen(colon + 1) > 5)
+		return shape;
+	memcpy(host, text, n);
+	host[n] = '\0';
+	return form_host(host) || strchr(host, '*') ? shape : NULL;
+}
+
 const char *form_header(const char *text)
 {
 	char name[64];

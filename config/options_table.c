@@ -122,6 +122,11 @@ static const struct option top_options[] = {
 		 "client in the access log is the last address that is none of these."},
 	{"forwarding.via", OPTION_TEXT, AT(forwarding.via), .fallback = "slotgate",
 	 .form = form_token, .help = "Its name in the Via of requests and answers, or \"off\"."},
+	{"knative.autoscaler", OPTION_TEXT, AT(knative.autoscaler), .form = form_server,
+	 .required = true,
+	 .help = "HOST:PORT of Knative's autoscaler, such as "
+		 "autoscaler.knative-serving.svc.cluster.local:8080: it is told over a WebSocket, "
+		 "as its activator would, what concurrency the services with a `knative` have."},
 	{"tracing.endpoint", OPTION_TEXT, AT(tracing.endpoint), .form = form_url, .required = true,
 	 .help = "The OpenTelemetry collector that spans of requests go to (OTLP over HTTP, JSON), "
 		 "as a URL; without a path /v1/traces is meant. Left out: nothing is traced, and "
@@ -450,6 +455,13 @@ static const struct option service_options[] = {
 	 HOUR, "0s", .help = "How long fewer pods must be wanted before any is removed."},
 	{"autoscaling.tickInterval", OPTION_DURATION, AT(autoscaling.tick_us), 10 * MS, MINUTE,
 	 "2s", .help = "Between two decisions."},
+
+	{"knative.revision", OPTION_TEXT, AT(revision.name), .form = form_object, .required = true,
+	 .help = "The Knative revision that this service stands in for the activator of: what "
+		 "Knative's autoscaler is told about, and what Knative-Serving-Revision and "
+		 "-Namespace name."},
+	{"knative.namespace", OPTION_TEXT, AT(revision.name_space), .form = form_name,
+	 .required = true, .help = "Its namespace."},
 };
 #undef AT
 

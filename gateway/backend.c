@@ -219,6 +219,7 @@ struct backend *backend_new(struct gateway *gw, struct config *holding,
 	service_stats_init(&b->stats, gw->metrics, b->name);
 	tenants_init(&b->tenants);
 	demand_init(b);
+	knative_report_init(&b->knative, b);
 	b->history = history_new(b);
 	list_push_back(&gw->backends, &b->link);
 	b->activator = activator_new(&gw->providers, config, &events, b);
@@ -295,6 +296,7 @@ void backend_free(struct backend *b)
 		name_is_used |= strcmp(other->name, b->name) == 0;
 	tenants_release(&b->tenants);
 	history_free(b->history);
+	knative_report_release(&b->knative);
 	if (!name_is_used)
 		service_stats_release(&b->stats);
 	config_drop(b->holding);

@@ -8,6 +8,7 @@
 #include "activator/activator.h"
 #include "config/config.h"
 #include "gateway/demand.h"
+#include "gateway/knative.h"
 #include "gateway/span.h"
 #include "gateway/stats.h"
 #include "gateway/tenants.h"
@@ -27,6 +28,8 @@ struct backend {
 	int64_t cold_us;	 /* when a request last found none */
 	struct history *history; /* what it did lately, for people */
 	struct demand_watchers watchers;
+	struct knative_report knative;
+	uint64_t arrived; /* requests that have joined the queue, so far */
 	char *name;
 	uint64_t number; /* of this process, by which another one knows it */
 	bool is_retired; /* out of the configuration */

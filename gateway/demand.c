@@ -14,6 +14,7 @@ void demand_read(struct backend *b, struct demand *d)
 	service_count(backend_service(b), loop_now_us(b->gateway->loop), &c);
 	*d = (struct demand){
 		.concurrency = c.concurrency,
+		.concurrency_us = c.concurrency_us,
 		.stable_concurrency = c.stable_concurrency,
 		.panic_concurrency = c.panic_concurrency,
 		.target = c.target,

@@ -129,6 +129,15 @@ static void add_max_forwards(struct str *s, int64_t hops)
 	str_add(s, "\r\n", 2);
 }
 
+/* What was for an activator, as which this service stands. */
+static bool is_for_activator(const struct route *route, enum header_id id)
+{
+	if (!route->backend || !route->backend->config->revision.name)
+		return false;
+	return id == HEADER_KNATIVE_REVISION || id == HEADER_KNATIVE_NAMESPACE ||
+	       id == HEADER_KNATIVE_HASH || id == HEADER_KNATIVE_PROXY;
+}
+
 static bool is_of_other_trace(const struct told_trace *t, enum header_id id)
 {
 	return t->is_ours &&
@@ -145,8 +154,9 @@ static void add_trace(struct str *s, const struct told_trace *t)
 }
 
 /* The client's headers that go on as they are. */
-static void add_kept(struct str *s, const struct http_head *head, const struct exchange *x,
-		     int64_t hops, const struct told_trace *trace, const struct withheld *withheld)
+static void add_kept(struct str *s, const struct http_head *head, const struct route *route,
+		     const struct exchange *x, int64_t hops, const struct told_trace *trace,
+		     const struct withheld *withheld)
 {
 	const struct forwarding_config *f = &x->gateway->config->forwarding;
 	bool nominations = has_nominations(head);
@@ -154,7 +164,7 @@ static void add_kept(struct str *s, const struct http_head *head, const struct e
 		const struct http_header *h = &head->headers[i];
 		if (header_is_hop_by_hop(h->id) || is_rewritten(h->id) ||
 		    (h->id == HEADER_MAX_FORWARDS && hops >= 0) || is_withheld(h, withheld) ||
-		    is_of_other_trace(trace, h->id) ||
+		    is_of_other_trace(trace, h->id) || is_for_activator(route, h->id) ||
 		    (!x->relay && forwarding_replaces(f, x->peer, h->id)) ||
 		    (nominations && is_nominated(head, h->name) && h->id != HEADER_VIA))
 			continue;
@@ -189,7 +199,7 @@ void forward_request_head(struct str *s, const struct http_head *head, const str
 	str_add_slice(s, route->target);
 	str_add_text(s, " HTTP/1.1\r\n");
 	add_header(s, "Host", route->host.len ? route->host : SLICE("localhost"));
-	add_kept(s, head, x, hops, own->trace, withheld);
+	add_kept(s, head, route, x, hops, own->trace, withheld);
 	/* Ours come after what the client may have had dropped by naming it in Connection. */
 	if (is_first)
 		forwarding_add(s, head, route, x);
@@ -199,6 +209,9 @@ void forward_request_head(struct str *s, const struct http_head *head, const str
 		add_via(s, x->version, via);
 	add_header(s, "X-Request-Id", slice_of(own->request_id));
 	add_trace(s, own->trace);
+	/* To a queue-proxy in the pod it has been counted here. */
+	if (is_for_activator(route, HEADER_KNATIVE_PROXY))
+		add_header(s, "K-Proxy-Request", SLICE("activator"));
 	if (head->wants_upgrade) {
 		add_header(s, "Connection", SLICE("upgrade"));
 		add_header(s, "Upgrade", http_find(head, HEADER_UPGRADE));

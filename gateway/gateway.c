@@ -209,6 +209,7 @@ static void reload(void *owner)
 	apply_listeners(gw);
 	apply_services(gw);
 	tracing_configure(gw->tracing, &c->tracing);
+	knative_configure(gw->knative);
 	config_drop(old);
 	log_info("configuration reloaded from %s", gw->config_path);
 	notify_ready();
@@ -347,6 +348,7 @@ void gateway_step_down(struct gateway *gw)
 	timer_clear(&gw->watch_timer);
 	begin_draining(gw);
 	keda_step_aside(gw);
+	knative_stop(gw->knative);
 	connections_step_down(gw);
 }
 
@@ -411,8 +413,9 @@ static bool start(struct gateway *gw, bool take_over)
 	gw->tracing = gw->providers.http ? tracing_new(gw->loop, gw->providers.http, gw->metrics,
 						       SLOTGATE_VERSION)
 					 : NULL;
+	gw->knative = gw->providers.http ? knative_new(gw) : NULL;
 	task_init(&gw->drain_task, on_drain_task, gw);
-	if (!gw->worker || !gw->tracing || !gw->providers.supervisor ||
+	if (!gw->worker || !gw->tracing || !gw->knative || !gw->providers.supervisor ||
 	    !timer_init(&gw->drain_timer, gw->loop, on_drain_timeout, gw) ||
 	    !timer_init(&gw->tunnel_timer, gw->loop, on_tunnel_timer, gw) ||
 	    !timer_init(&gw->watch_timer, gw->loop, watch_files, gw))
@@ -426,8 +429,11 @@ static bool start(struct gateway *gw, bool take_over)
 	apply_limits(gw);
 	if (take_over && !upgrade_ask(gw))
 		return false;
-	return watch_signals(gw) && apply_services(gw) && open_listeners(gw) &&
-	       privileges_drop(gw->config) && (take_over ? upgrade_take(gw) : upgrade_listen(gw));
+	if (!watch_signals(gw) || !apply_services(gw) || !open_listeners(gw) ||
+	    !privileges_drop(gw->config))
+		return false;
+	knative_configure(gw->knative);
+	return take_over ? upgrade_take(gw) : upgrade_listen(gw);
 }
 
 static void stop(struct gateway *gw)
@@ -442,6 +448,7 @@ static void stop(struct gateway *gw)
 	loop_settle(gw->loop);
 	supervisor_free(gw->providers.supervisor);
 	tracing_free(gw->tracing);
+	knative_free(gw->knative);
 	http_client_free(gw->providers.http);
 	worker_free(gw->worker);
 	timer_release(&gw->drain_timer);

@@ -48,6 +48,7 @@ struct gateway {
 	struct provider_host providers;
 	struct metrics_registry *metrics;
 	struct tracing *tracing;
+	struct knative *knative;
 	struct fleet_walk sampled; /* how far a scrape has come */
 	struct pages pages;	   /* of the admin, being rendered */
 	struct keda keda;

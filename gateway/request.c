@@ -219,8 +219,10 @@ static void begin(struct exchange *x, const struct http_head *head)
 		exchange_reset(x);
 		return;
 	}
-	struct told_trace trace = traced_begin(r, head);
 	struct route route = router_find(gw, x, head);
+	struct told_trace trace = {0};
+	if (route.kind != ROUTE_PROBE)
+		trace = traced_begin(r, head);
 	r->backend = route.backend;
 	if (r->backend) {
 		backend_hold(r->backend);
@@ -312,6 +314,7 @@ static void on_body_end(struct exchange *x)
 		return;
 	}
 	r->found_cold = service_is_cold(backend_service(r->backend));
+	r->backend->arrived += r->takes_slot;
 	if (r->found_cold)
 		r->backend->cold_us = now_of(r);
 	r->queued_us = j->ticket.is_awaited ? j->ticket.enqueued_us : now_of(r);

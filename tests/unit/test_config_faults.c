@@ -52,12 +52,13 @@ static const struct row file_faults[] = {
 static const struct row key_faults[] = {
 	{TOP("'lisseners': []"), "lisseners: unknown key; did you mean \"listeners\"?"},
 	{TOP("'zzz': 1"),
-	 "zzz: unknown key; known here are listeners, admin, keda, services, limits, forwarding, "
-	 "tracing, log, spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
+	 "zzz: unknown key; known here are listeners, admin, keda, services, limits, "
+	 "forwarding, knative, tracing, log, spoolDirectory, drainTimeout, drainTunnels, "
+	 "upgradeSocket, user, group"},
 	{TOP("'': 1"),
 	 "[\"\"]: unknown key; known here are listeners, admin, keda, services, limits, "
-	 "forwarding, "
-	 "tracing, log, spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
+	 "forwarding, knative, tracing, log, spoolDirectory, drainTimeout, drainTunnels, "
+	 "upgradeSocket, user, group"},
 	{TOP("'forwarding': {'trustedProxy': []}"),
 	 "forwarding.trustedProxy: unknown key; did you mean \"trustedProxies\"?"},
 	{TOP("'forwarding': {'headers': 'all'}"),
@@ -228,6 +229,26 @@ static const struct row tracing_faults[] = {
 	 "tracing.ca: \"/no/such/ca\": No such file or directory"},
 	{TRACING(", 'ca': '/dev/null'"),
 	 "tracing.ca: \"/dev/null\": there is no certificate in it"},
+};
+
+#define KNATIVE "'knative': {'revision': 'r', 'namespace': 'n'}"
+#define BESIDE(name, more)                                                                         \
+	"{'name': '" name "', 'hosts': ['" name "'], 'pods': {'static': ['127.0.0.1:1" more "']}," \
+	" "
+static const struct row knative_faults[] = {
+	{TOP("'knative': {}"), "knative.autoscaler: required"},
+	{TOP("'knative': {'autoscaler': 'a:8080'}"),
+	 "knative.autoscaler: there is nothing to tell it: no service has a \"knative\""},
+	{TOP("'knative': {'autoscaler': 'ws://a:8080'}"),
+	 "knative.autoscaler: \"ws://a:8080\": must be HOST:PORT, by name or number"},
+	{TOP("'knative': {'autoscaler': 'a'}"),
+	 "knative.autoscaler: \"a\": must be HOST:PORT, by name or number"},
+	{TOP("'knative': {'autoscaler': '*.a:80'}"),
+	 "knative.autoscaler: \"*.a:80\": must be HOST:PORT, by name or number"},
+	{SERVICE("'knative': {}"),
+	 "services[0].knative.revision: required\nservices[0].knative.namespace: required"},
+	{SERVICES(BESIDE("a", "1") KNATIVE "}, " BESIDE("b", "2") KNATIVE "}"),
+	 "services[1].knative.revision: \"r\" belongs to services[0] already"},
 };
 
 static const struct row list_faults[] = {
@@ -500,6 +521,12 @@ static void test_tracing_faults(void **state)
 	CHECK_FAULTS(tracing_faults);
 }
 
+static void test_knative_faults(void **state)
+{
+	(void)state;
+	CHECK_FAULTS(knative_faults);
+}
+
 static void test_list_faults(void **state)
 {
 	(void)state;
@@ -546,11 +573,11 @@ static void test_long_names_are_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_file_faults),	   cmocka_unit_test(test_key_faults),
-		cmocka_unit_test(test_type_faults),	   cmocka_unit_test(test_list_faults),
-		cmocka_unit_test(test_tracing_faults),	   cmocka_unit_test(test_pod_faults),
-		cmocka_unit_test(test_contradictions),	   cmocka_unit_test(test_shared_faults),
-		cmocka_unit_test(test_long_names_are_cut),
+		cmocka_unit_test(test_file_faults),    cmocka_unit_test(test_key_faults),
+		cmocka_unit_test(test_type_faults),    cmocka_unit_test(test_list_faults),
+		cmocka_unit_test(test_tracing_faults), cmocka_unit_test(test_knative_faults),
+		cmocka_unit_test(test_pod_faults),     cmocka_unit_test(test_contradictions),
+		cmocka_unit_test(test_shared_faults),  cmocka_unit_test(test_long_names_are_cut),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
