@@ -18,7 +18,13 @@ static const int64_t FAREWELL_US = 2 * US_PER_S;
 
 enum { ATTEMPTS_MAX = 5, ANSWER_BYTES_MAX = 64 << 10, HEADERS_MAX = 104, INSTANCE_DIGITS = 32 };
 
-enum tracing_state { TRACING_IDLE, TRACING_WRITING, TRACING_SENDING, TRACING_PAUSING };
+enum tracing_state {
+	TRACING_IDLE,
+	TRACING_WRITING,
+	TRACING_WRITTEN,
+	TRACING_SENDING,
+	TRACING_PAUSING,
+};
 
 /* What becomes of spans. */
 enum fate { EXPORTED, QUEUE_FULL, UNREACHABLE, REFUSED, NO_MEMORY, TURNED_OFF, FATES };
@@ -32,7 +38,8 @@ struct tracing {
 	int64_t waiting_spans;
 	struct str batch;
 	int64_t batch_spans; /* in it */
-	int attempts;
+	int slices, attempts;
+	int64_t longest_slice_us;
 	struct http_exchange *exchange;
 	struct timer timer; /* of the interval, or of the pause */
 	struct task task;
@@ -213,7 +220,7 @@ static bool is_full(const struct tracing *t)
 	return list_is_empty(&t->waiting) || t->batch_spans >= t->config->batch_spans;
 }
 
-static void write_slice(struct tracing *t)
+static void write_some(struct tracing *t)
 {
 	int64_t start_us = clock_now_us();
 	while (!is_full(t) && clock_now_us() - start_us < SLICE_US) {
@@ -224,15 +231,38 @@ static void write_slice(struct tracing *t)
 		t->batch_spans += span_count(s);
 		mem_free(s);
 	}
-	if (!is_full(t)) {
-		loop_defer_to_next_turn(t->loop, &t->task);
+}
+
+static void write_slice(struct tracing *t)
+{
+	int64_t busy_us = clock_thread_us();
+	write_some(t);
+	if (is_full(t)) {
+		span_write_tail(&t->batch);
+		move_on(t, TRACING_WRITTEN);
+	}
+	int64_t took_us = clock_thread_us() - busy_us;
+	t->slices++;
+	if (took_us > t->longest_slice_us)
+		t->longest_slice_us = took_us;
+	loop_defer_to_next_turn(t->loop, &t->task);
+}
+
+/* In a turn of its own: all of the batch is copied once more. */
+static void send_written(struct tracing *t)
+{
+	int64_t busy_us = clock_thread_us();
+	if (t->batch.failed) {
+		end_batch(t, NO_MEMORY);
 		return;
 	}
-	span_write_tail(&t->batch);
-	if (t->batch.failed)
-		end_batch(t, NO_MEMORY);
-	else
-		send_batch(t);
+	int64_t spans = t->batch_spans;
+	size_t bytes = t->batch.len;
+	send_batch(t);
+	log_debug("tracing: %lld spans (%zu bytes) in %d slices, the longest took %lld us; sent in "
+		  "%lld us",
+		  (long long)spans, bytes, t->slices, (long long)t->longest_slice_us,
+		  (long long)(clock_thread_us() - busy_us));
 }
 
 static void begin_batch(struct tracing *t)
@@ -240,6 +270,8 @@ static void begin_batch(struct tracing *t)
 	move_on(t, TRACING_WRITING);
 	timer_clear(&t->timer);
 	str_init(&t->batch);
+	t->slices = 0;
+	t->longest_slice_us = 0;
 	t->resource.service = t->config->service_name;
 	span_write_head(&t->batch, &t->resource);
 	loop_defer_to_next_turn(t->loop, &t->task);
@@ -250,6 +282,8 @@ static void on_task(void *owner)
 	struct tracing *t = owner;
 	if (t->state == TRACING_WRITING)
 		write_slice(t);
+	else if (t->state == TRACING_WRITTEN)
+		send_written(t);
 }
 
 static void on_timer(void *owner)

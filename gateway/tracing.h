@@ -4,9 +4,9 @@
  * loop's time and sent one at a time. When the collector is away or slow the queue fills, and what
  * finds no place is counted and dropped.
  *
- *   IDLE --enough, or interval--> WRITING --rendered--> SENDING --answered--> IDLE
- *                                                        ^   `-- try again --> PAUSING
- *                                                        `---------------------'
+ *   IDLE --enough, or interval--> WRITING --> WRITTEN --> SENDING --answered--> IDLE
+ *                                                          ^   `-- try again --> PAUSING
+ *                                                          `---------------------'
  */
 #ifndef SLOTGATE_GATEWAY_TRACING_H
 #define SLOTGATE_GATEWAY_TRACING_H

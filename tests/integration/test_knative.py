@@ -158,7 +158,7 @@ def test_an_autoscaler_that_is_away_is_waited_for(front, pod, autoscaler):
     autoscaler.stop_listening()
     front.wait_for_metric(0, "slotgate_knative_connected")
     one_job(front, pod)
-    assert "is not told anything" in front.log()
+    wait_until(lambda: "is not told anything" in front.log(), "it is told in the log")
     autoscaler.listen()
     front.wait_for_metric(1, "slotgate_knative_connected")
     autoscaler.wait_for_connection(2)

@@ -271,11 +271,12 @@ def test_a_collector_that_is_away_costs_spans_and_nothing_else(front, pod, colle
         assert one_job(front, pod)[1].status == 200
     lost = front.metrics()(SPANS, result="queue_full")
     assert 180 - 64 - 20 <= lost <= 180 - 64
-    assert "cannot be reached" in front.log() and front.metrics()(SPANS, result="exported") == 0
+    wait_until(lambda: "cannot be reached" in front.log(), "it is told in the log")
+    assert front.metrics()(SPANS, result="exported") == 0
     collector.listen()
     front.wait_for_metric(180 - lost, SPANS, result="exported")
     assert len(collector.spans()) == 180 - lost
-    assert "takes spans again" in front.log()
+    wait_until(lambda: "takes spans again" in front.log(), "it is told in the log")
 
 
 def test_a_slow_collector_holds_up_nobody(front, pod, collector):
@@ -303,7 +304,8 @@ def test_what_is_refused_is_given_up(front, pod, collector):
     collector.script = [400]
     one_job(front, pod)
     front.wait_for_metric(3, SPANS, result="refused")
-    assert len(collector.paths) == 1 and "answers 400" in front.log()
+    assert len(collector.paths) == 1
+    wait_until(lambda: "answers 400" in front.log(), "it is told in the log")
     collector.answer = json.dumps({"partialSuccess": {"rejectedSpans": "2"}}).encode()
     one_job(front, pod)
     front.wait_for_metric(1, SPANS, result="exported")
