@@ -207,7 +207,7 @@ test-kubernetes:
 	@deploy/deps.sh build test kubernetes
 	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods
 	@tests/kubernetes/build.sh || [ $$? -eq 3 ]
-	@tests/knative/build.sh || [ $$? -eq 3 ]
+	@tests/go/build.sh otlp autoscaler || [ $$? -eq 3 ]
 	@$(PYTHON) tests/run.py kubernetes
 
 # Longer than in test-deep: FUZZ_SECONDS for each target; what they find goes into their corpora.
