@@ -108,11 +108,12 @@ $(BUILD)/%.pb-c.o: $(BUILD)/%.pb-c.c
 	@echo "  CC   $<"
 	@$(CC) -std=gnu11 -I$(@D) $(MODE) $(CFLAGS) -c $< -o $@
 
-$(BUILD)/gateway/keda_messages.o: COMPILE += -isystem $(BUILD)/gateway
+$(BUILD)/gateway/%_messages.o: COMPILE += -isystem $(BUILD)/gateway
 $(BUILD)/gateway/keda_messages.o: $(BUILD)/gateway/externalscaler.pb-c.h
+$(BUILD)/gateway/knative_messages.o: $(BUILD)/gateway/autoscaler.pb-c.h
 
 # Only what says its version is built anew when that changes.
-$(BUILD)/gateway/main.o $(BUILD)/gateway/stats.o: COMPILE += -DSLOTGATE_VERSION='"$(VERSION)"'
+$(addprefix $(BUILD)/gateway/,main.o gateway.o stats.o): COMPILE += -DSLOTGATE_VERSION='"$(VERSION)"'
 
 # The page for people is in the binary.
 $(BUILD)/gateway/ui.o: gateway/ui/page.html gateway/ui/page.css gateway/ui/page.js
@@ -207,6 +208,7 @@ test-kubernetes:
 	@deploy/deps.sh build test kubernetes
 	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods
 	@tests/kubernetes/build.sh || [ $$? -eq 3 ]
+	@tests/knative/build.sh || [ $$? -eq 3 ]
 	@$(PYTHON) tests/run.py kubernetes
 
 # Against other projects' own programs, which it builds once: long. For people; what came of it goes

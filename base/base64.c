@@ -32,3 +32,19 @@ bool base64_decode(struct slice text, struct str *bytes)
 	}
 	return digits % 4 == 0;
 }
+
+void base64_encode(struct slice bytes, struct str *text)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	for (size_t i = 0; i < bytes.len; i += 3) {
+		size_t n = bytes.len - i < 3 ? bytes.len - i : 3;
+		uint32_t bits = 0;
+		char four[] = "====";
+		for (size_t k = 0; k < 3; k++)
+			bits = bits << 8 | (k < n ? (unsigned char)bytes.at[i + k] : 0);
+		for (size_t k = 0; k <= n; k++)
+			four[k] = digits[bits >> (18 - 6 * k) & 63];
+		str_add(text, four, 4);
+	}
+}

@@ -20,6 +20,12 @@ static unsigned char draw(void)
 	return drawn[--drawn_left];
 }
 
+void crypto_random(void *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		((unsigned char *)bytes)[i] = draw();
+}
+
 static const char hex[] = "0123456789abcdef";
 
 void crypto_random_hex(char *text, size_t digits)
@@ -44,6 +50,11 @@ bool crypto_sha256_hex(const void *bytes, size_t len, char text[CRYPTO_SHA256_DI
 	}
 	text[CRYPTO_SHA256_DIGITS] = '\0';
 	return true;
+}
+
+bool crypto_sha1(const void *bytes, size_t len, unsigned char digest[CRYPTO_SHA1_BYTES])
+{
+	return SHA1(bytes, len, digest) != NULL;
 }
 
 bool crypto_is_same(const void *a, const void *b, size_t len)

@@ -35,6 +35,8 @@ struct http_exchange {
 	struct curl_slist *headers;
 	struct curl_slist *connect_to; /* NULL: the URL says it */
 	int connected;		       /* the caller's socket, until libcurl takes it; -1: none */
+	int made;		       /* the socket that it only had to connect; -1: none */
+	bool only_connects;
 	http_client_fn *fn;
 	http_client_piece_fn *piece;
 	void *owner;
@@ -70,6 +72,8 @@ static void exchange_free(struct http_exchange *x)
 	curl_slist_free_all(x->connect_to);
 	if (x->connected >= 0)
 		close(x->connected);
+	if (x->made >= 0)
+		close(x->made);
 	str_release(&x->body);
 	mem_free(x);
 }
@@ -111,7 +115,9 @@ static void call_back(void *owner)
 			.status = ok ? x->status : 0,
 			.body = {x->body.at ? x->body.at : "", ok ? x->body.len : 0},
 			.text = ok ? "" : x->text,
+			.socket = x->made,
 		};
+		x->made = -1;
 		list_remove(&x->link); /* dead to its owner: what it cancels now are others */
 		x->fn(x->owner, &result);
 		exchange_free(x);
@@ -134,6 +140,16 @@ static enum http_client_error error_of(CURLcode code, CURL *easy)
 	}
 }
 
+/* libcurl closes the socket with its connection: what goes on is a duplicate. */
+static void take_socket(struct http_exchange *x)
+{
+	curl_socket_t s = CURL_SOCKET_BAD;
+	if (!curl_easy_getinfo(x->easy, CURLINFO_ACTIVESOCKET, &s) && s != CURL_SOCKET_BAD)
+		x->made = fcntl(s, F_DUPFD_CLOEXEC, 0);
+	if (x->made < 0)
+		x->fault = "no descriptor for a connection";
+}
+
 static void collect(struct http_client *client)
 {
 	CURLMsg *message;
@@ -151,6 +167,10 @@ static void collect(struct http_client *client)
 		x->status = (int)status;
 		if (x->is_cut && !x->fault)
 			code = CURLE_OK;
+		if (x->only_connects && code == CURLE_OK)
+			take_socket(x);
+		if (x->only_connects && x->fault)
+			code = CURLE_COULDNT_CONNECT;
 		finish(x, error_of(code, easy), curl_easy_strerror(code));
 		curl_multi_remove_handle(client->multi, easy);
 	}
@@ -440,6 +460,9 @@ static bool set_manner(struct http_exchange *x, int64_t timeout_us)
 static bool set_connection(struct http_exchange *x, bool keep)
 {
 	CURL *e = x->easy;
+	if (x->only_connects) /* and it must not be closed before it was taken */
+		return !curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, 1L) &&
+		       !curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
 	if (!keep && (curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L) ||
 		      curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L)))
 		return false;
@@ -460,6 +483,7 @@ static struct http_exchange *new_exchange(struct http_client *client, int connec
 	list_init(&x->arrived_link);
 	x->client = client;
 	x->connected = connected;
+	x->made = -1;
 	str_init(&x->body);
 	x->easy = curl_easy_init();
 	return x;
@@ -478,6 +502,7 @@ static struct http_exchange *start(struct http_client *client, int connected,
 	x->max_body_bytes = r->max_body_bytes;
 	x->cut_body = r->cut_body;
 	x->piece = r->piece;
+	x->only_connects = r->only_connects;
 	int url = x->easy ? set_url(x, r) : 0;
 	if (!url || !set_manner(x, r->timeout_us) ||
 	    (r->tls && !set_tls(x, tls_client_options(r->tls))) ||

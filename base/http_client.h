@@ -61,6 +61,8 @@ struct http_client_request {
 	/* Over an idle connection if there is one, which is then kept open for the next. A kept one
 	 * that proves dead is replaced, not reported. False: a new one, closed after the answer. */
 	bool keep_alive;
+	/* Nothing is asked: the result has a connected socket. The URL says whom to, by name too. */
+	bool only_connects;
 	/* For an answer without end: its body is handed out in pieces, and the result's is empty.
 	 * max_body_bytes then is of what has come and was not handed out yet. */
 	http_client_piece_fn *piece;
@@ -78,6 +80,7 @@ struct http_client_result {
 	int status;	   /* 0: there was an error */
 	struct slice body; /* as long as the callback runs */
 	const char *text;  /* what the error was; "" for none */
+	int socket;	   /* of one that only connects: its owner's from here on; else -1 */
 };
 
 typedef void http_client_fn(void *owner, const struct http_client_result *);

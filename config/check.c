@@ -221,6 +221,25 @@ static void check_kubernetes_services(struct check *c)
 	}
 }
 
+/* Two that stand for one revision would each tell of a part. */
+static void check_revisions(struct check *c)
+{
+	const struct service_config *all = c->config->services;
+	for (size_t i = 0; i < c->config->service_count; i++) {
+		const struct revision_config *a = &all[i].revision;
+		for (size_t k = 0; k < i && a->name; k++)
+			if (is_same_text(a->name, all[k].revision.name) &&
+			    is_same_text(a->name_space, all[k].revision.name_space))
+				fault_at(c->faults,
+					 PLACE_KEY(PLACE_ITEM(PLACE_KEY(NULL, "services"), i),
+						   "knative.revision"),
+					 "\"%s\" belongs to services[%zu] already", a->name, k);
+	}
+	if (c->config->knative.autoscaler && !c->config->knative.is_used)
+		fault_at(c->faults, PLACE_KEY(NULL, "knative.autoscaler"),
+			 "there is nothing to tell it: no service has a \"knative\"");
+}
+
 static void unknown_service(struct check *c, size_t listener)
 {
 	const char *name = c->config->listeners[listener].service;
@@ -336,6 +355,7 @@ void check_config(const struct config *config, struct str *faults)
 	c.named = mem_must_zalloc(config->service_count * sizeof(*c.named));
 	claim_all(&c);
 	check_kubernetes_services(&c);
+	check_revisions(&c);
 	check_addresses(config, faults);
 	if (check_names(&c) && config->listener_count && config->service_count) {
 		check_every_host(&c);

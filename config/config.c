@@ -80,21 +80,19 @@ static const char *token_fault(struct slice token)
 	return NULL;
 }
 
-static void read_token(struct config *c, struct str *faults)
+void config_read_secret(struct config *c, const char *file, struct str *to, const struct place *at,
+			struct str *faults)
 {
-	const struct place *at = PLACE_KEY(NULL, "admin.bearerTokenFile");
-	struct str *token = &c->admin_token;
-	str_init_must(token);
-	if (!c->admin_token_file)
+	str_init_must(to);
+	if (!file)
 		return;
-	config_add_file(c, c->admin_token_file);
-	int error = file_read(c->admin_token_file, TOKEN_MAX_BYTES, token);
-	while (token->len && strchr("\r\n", token->at[token->len - 1]))
-		token->len--;
-	const char *fault =
-		error ? strerror(error) : token_fault((struct slice){token->at, token->len});
+	config_add_file(c, file);
+	int error = file_read(file, TOKEN_MAX_BYTES, to);
+	while (to->len && strchr("\r\n", to->at[to->len - 1]))
+		to->at[--to->len] = '\0';
+	const char *fault = error ? strerror(error) : token_fault((struct slice){to->at, to->len});
 	if (fault)
-		fault_at_text(faults, at, c->admin_token_file, fault);
+		fault_at_text(faults, at, file, fault);
 }
 
 /* A list that is not far too long, or NULL (which has been reported). */
@@ -201,12 +199,16 @@ static struct config *read_root(const struct json *root, struct str *faults)
 	options_set_defaults(SCOPE_TOP, c);
 	options_read(SCOPE_TOP, c, root, NULL, faults);
 	read_forwarding(&c->forwarding, json_get(root, "forwarding"), faults);
-	read_token(c, faults);
+	config_read_secret(c, c->admin_token_file, &c->admin_token,
+			   PLACE_KEY(NULL, "admin.bearerTokenFile"), faults);
 	read_own_listener(c, &c->admin, root, "admin", faults);
 	c->keda.http2 = c->keda.tls.offers_http2 = true;
 	read_own_listener(c, &c->keda, root, "keda", faults);
 	read_metrics_api(c, root, faults);
+	tracing_read(c, json_get(root, "tracing"), faults);
 	read_lists(c, root, faults);
+	for (size_t i = 0; i < c->service_count; i++)
+		c->knative.is_used |= c->services[i].revision.name != NULL;
 	check_config(c, faults);
 	if (faults->len == before && !faults->failed)
 		return c;
@@ -310,6 +312,7 @@ void config_drop(struct config *c)
 		config_service_release(&c->services[i]);
 	options_release(SCOPE_TOP, c);
 	str_release(&c->admin_token);
+	tracing_release(&c->tracing);
 	mem_free(c->forwarding.trusted);
 	mem_free(c->forwarding.answer_via[0]);
 	mem_free(c->forwarding.answer_via[1]);

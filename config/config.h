@@ -154,6 +154,11 @@ struct pod_tls_config {
 	struct tls_context *context; /* made of them; NULL: plain */
 };
 
+/* The revision that a service stands for. */
+struct revision_config {
+	char *name, *name_space; /* NULL: none */
+};
+
 struct service_config {
 	char *name;
 	char **hosts; /* without port, lower case; "*.example.com" allowed; none = every host */
@@ -180,6 +185,7 @@ struct service_config {
 	struct quarantine_config quarantine;
 	char *interrupt_path; /* POSTed when a job's client has left; NULL: none */
 	struct autoscaling_config autoscaling;
+	struct revision_config revision;
 };
 
 struct server_tls_config {
@@ -241,6 +247,24 @@ struct forwarding_config {
 	char *answer_via[2]; /* what that makes of an answer in HTTP/1.0 and 1.1; NULL: off */
 };
 
+struct tracing_config {
+	char *endpoint;	       /* NULL: nothing is traced */
+	char *url;	       /* that it means */
+	char **headers;	       /* of each export, and NULL behind them */
+	char *token_file, *ca; /* NULL: none; whom the system trusts */
+	struct str token, ca_text;
+	char *service_name;
+	double sample_ratio; /* of the traces that begin here */
+	bool restarts;	     /* what a client says of a trace does not count */
+	int64_t batch_spans, max_spans;
+	int64_t interval_us, timeout_us;
+};
+
+struct knative_config {
+	char *autoscaler; /* HOST:PORT; NULL: none is told of anything */
+	bool is_used;	  /* a service stands for a revision */
+};
+
 struct config {
 	int references;
 	struct listener_config *listeners;
@@ -253,6 +277,8 @@ struct config {
 	size_t service_count;
 	struct limits_config limits;
 	struct forwarding_config forwarding;
+	struct tracing_config tracing;
+	struct knative_config knative;
 	char *log_level;  /* "debug", "info", "warn", "error" */
 	char *access_log; /* "stdout", "off" or a path */
 	char *spool_directory;

@@ -95,6 +95,45 @@ const char *form_dotted(const char *text)
 	return form_line(text);
 }
 
+const char *form_url(const char *text)
+{
+	const char *host = strstr(text, "://");
+	size_t scheme = host ? (size_t)(host - text) : 0;
+	bool is_known = (scheme == 4 && strncmp(text, "http", 4) == 0) ||
+			(scheme == 5 && strncmp(text, "https", 5) == 0);
+	if (!is_known || !host[3] || strchr("/?#", host[3]))
+		return "must be a URL such as \"http://127.0.0.1:4318\"";
+	if (strpbrk(text, " #") || strchr(host + 3, '@'))
+		return "must not hold a space, \"#\" or \"@\"";
+	return form_line(text);
+}
+
+const char *form_server(const char *text)
+{
+	static const char shape[] = "must be HOST:PORT, by name or number";
+	const char *colon = strrchr(text, ':');
+	char host[HOST_MAX + 1];
+	size_t n = colon ? (size_t)(colon - text) : 0;
+	if (!n || n > HOST_MAX || !is_of(colon + 1, DIGITS) || strlen(colon + 1) > 5)
+		return shape;
+	memcpy(host, text, n);
+	host[n] = '\0';
+	return form_host(host) || strchr(host, '*') ? shape : NULL;
+}
+
+const char *form_header(const char *text)
+{
+	char name[64];
+	const char *colon = strchr(text, ':');
+	size_t n = colon ? (size_t)(colon - text) : 0;
+	if (!n || n >= sizeof(name) || !colon[1 + strspn(colon + 1, " ")])
+		return "must be a header such as \"X-Name: value\"";
+	memcpy(name, text, n);
+	name[n] = '\0';
+	const char *fault = form_token(name);
+	return fault ? fault : form_line(text);
+}
+
 const char *form_address(const char *text)
 {
 	struct net_address unused;

@@ -13,6 +13,9 @@ form_check form_path;	 /* of a request: "/x", perhaps with a query */
 form_check form_token;	 /* of HTTP: a cookie's name, a method */
 form_check form_dotted;	 /* "state.job_count" */
 form_check form_socket;	 /* an absolute path, short enough for a Unix socket */
+form_check form_url;	 /* "http://host:port/path", or https */
+form_check form_server;	 /* "host:port", by name or number */
+form_check form_header;	 /* "Name: value" */
 form_check form_address; /* "127.0.0.1:8080" */
 
 #endif

@@ -147,6 +147,40 @@ static const struct option top_options[] = {
 		 "client in the access log is the last address that is none of these."},
 	{"forwarding.via", OPTION_TEXT, AT(forwarding.via), .fallback = "slotgate",
 	 .form = form_token, .help = "Its name in the Via of requests and answers, or \"off\"."},
+	{"knative.autoscaler", OPTION_TEXT, AT(knative.autoscaler), .form = form_server,
+	 .required = true,
+	 .help = "HOST:PORT of Knative's autoscaler, such as "
+		 "autoscaler.knative-serving.svc.cluster.local:8080: it is told over a WebSocket, "
+		 "as its activator would, what concurrency the services with a `knative` have."},
+	{"tracing.endpoint", OPTION_TEXT, AT(tracing.endpoint), .form = form_url, .required = true,
+	 .help = "The OpenTelemetry collector that spans of requests go to (OTLP over HTTP, JSON), "
+		 "as a URL; without a path /v1/traces is meant. Left out: nothing is traced, and "
+		 "traceparent passes through."},
+	{"tracing.headers", OPTION_LIST, 0, 0, 100, "[]", "header lines",
+	 .help = "Added to each export, as \"Name: value\"."},
+	{"tracing.bearerTokenFile", OPTION_TEXT, AT(tracing.token_file), .form = form_line,
+	 .help = "A file with a secret that is sent with each, as \"Authorization: Bearer "
+		 "SECRET\"."},
+	{"tracing.ca", OPTION_TEXT, AT(tracing.ca), .form = form_line,
+	 .help = "A PEM file with the authorities that may have signed the collector's "
+		 "certificate. Left out: those that the system trusts."},
+	{"tracing.serviceName", OPTION_TEXT, AT(tracing.service_name), .fallback = "slotgate",
+	 .form = form_line, .help = "The service.name of the spans."},
+	{"tracing.sampleRatio", OPTION_NUMBER, AT(tracing.sample_ratio), 0, 1, "1",
+	 .help = "The part of the traces that begin here which is recorded. Of those that go on "
+		 "from a client, its traceparent says whether."},
+	{"tracing.parents", OPTION_EITHER, AT(tracing.restarts), .fallback = "continue",
+	 .values = "continue|restart",
+	 .help = "Whether a client's trace goes on, or, where clients are strangers, each request "
+		 "begins one."},
+	{"tracing.batchSize", OPTION_INT, AT(tracing.batch_spans), 1, 10000, "256",
+	 .help = "An export is sent once so many spans wait."},
+	{"tracing.maxQueued", OPTION_INT, AT(tracing.max_spans), 16, 1e6, "2048",
+	 .help = "Spans that wait to be exported; further ones are dropped and counted."},
+	{"tracing.interval", OPTION_DURATION, AT(tracing.interval_us), 10 * MS, HOUR, "1s",
+	 .help = "How long a span waits for its batch to fill."},
+	{"tracing.timeout", OPTION_DURATION, AT(tracing.timeout_us), MS, HOUR, "10s",
+	 .help = "For an export's answer."},
 	{"log.level", OPTION_WORD, AT(log_level), .fallback = "info",
 	 .values = "debug|info|warn|error", .help = "The least important line that is logged."},
 	{"log.access", OPTION_TEXT, AT(access_log), .fallback = "stdout", .form = form_line,
@@ -446,6 +480,13 @@ static const struct option service_options[] = {
 	 HOUR, "0s", .help = "How long fewer pods must be wanted before any is removed."},
 	{"autoscaling.tickInterval", OPTION_DURATION, AT(autoscaling.tick_us), 10 * MS, MINUTE,
 	 "2s", .help = "Between two decisions."},
+
+	{"knative.revision", OPTION_TEXT, AT(revision.name), .form = form_object, .required = true,
+	 .help = "The Knative revision that this service stands in for the activator of: what "
+		 "Knative's autoscaler is told about, and what Knative-Serving-Revision and "
+		 "-Namespace name."},
+	{"knative.namespace", OPTION_TEXT, AT(revision.name_space), .form = form_name,
+	 .required = true, .help = "Its namespace."},
 };
 #undef AT
 

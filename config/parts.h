@@ -21,6 +21,14 @@ void config_parse_address(char **text, struct net_address *);
 /* config.c: a file that is read for the configuration; to be called before it is read. */
 void config_add_file(struct config *, const char *path);
 
+/* config.c: a secret in one line of a file; empty without a file. */
+void config_read_secret(struct config *, const char *file, struct str *to, const struct place *,
+			struct str *faults);
+
+/* tracing.c: what the table does not read of "tracing" (NULL: nothing is traced). */
+void tracing_read(struct config *, const struct json *, struct str *faults);
+void tracing_release(struct tracing_config *);
+
 /* tls.c: reads a listener's "tls" (NULL: it is plain), and its files. */
 void server_tls_read(struct config *, struct server_tls_config *, const struct json *tls,
 		     const struct place *, struct str *faults);

@@ -21,7 +21,15 @@ static void add_ms(struct str *s, const char *key, bool happened, int64_t us)
 		str_printf(s, ",\"%s\":null", key);
 }
 
-static const char *outcome_name(const struct request *r)
+/* The trace's id alone: the spans of it are looked up by that. */
+static void add_trace(struct str *s, const struct trace_context *c)
+{
+	char text[TRACEPARENT_BYTES];
+	trace_context_format(c, text);
+	str_printf(s, ",\"trace\":\"%.*s\"", 2 * TRACE_ID_BYTES, text + 3);
+}
+
+const char *access_log_outcome(const struct request *r)
 {
 	switch (r->outcome) {
 	case OUTCOME_OK:
@@ -59,6 +67,8 @@ void access_log_write(const struct request *r, int64_t now_us)
 	clock_format(clock_wall_us(), text);
 	str_printf(&s, "{\"time\":\"%s\"", text);
 	add_text(&s, "id", r->id);
+	if (r->span)
+		add_trace(&s, &r->span->span.context);
 	add_text(&s, "client", client);
 	add_text(&s, "tls", r->exchange->tls ? r->exchange->tls : "");
 	add_text(&s, "cipher", r->exchange->cipher ? r->exchange->cipher : "");
@@ -68,7 +78,7 @@ void access_log_write(const struct request *r, int64_t now_us)
 	add_text(&s, "method", r->method);
 	add_text(&s, "path", r->target);
 	str_printf(&s, ",\"status\":%d", r->status);
-	add_text(&s, "outcome", outcome_name(r));
+	add_text(&s, "outcome", access_log_outcome(r));
 	add_text(&s, "reason", r->reason ? r->reason : "");
 	add_text(&s, "pod", r->pod ? r->pod : "");
 	str_printf(&s, ",\"attempts\":%d", r->attempts);

@@ -6,6 +6,9 @@
 
 #include "gateway/request.h"
 
+/* How it ended: "ok", "client_left_queued". */
+const char *access_log_outcome(const struct request *);
+
 void access_log_write(const struct request *, int64_t now_us);
 
 #endif

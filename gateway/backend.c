@@ -26,6 +26,19 @@ static void on_decided(void *owner, const struct decision *d)
 		job_forget(j);
 }
 
+/* The first pod since a request has found none. */
+static void note_warming(struct backend *b, const struct pod *p)
+{
+	struct warming *w = &b->warming;
+	if (b->cold_us <= w->ready_us)
+		return;
+	bool is_new = p->tenure == p->first_tenure;
+	w->asked_us = is_new ? p->added_us : 0;
+	w->answered_us = is_new ? p->answered_us : 0;
+	w->ready_us = p->since_us;
+	span_copy(w->pod, sizeof(w->pod), slice_of(p->name));
+}
+
 static void on_pod_moved(void *owner, const struct pod *p, enum pod_state from)
 {
 	struct backend *b = owner;
@@ -34,6 +47,8 @@ static void on_pod_moved(void *owner, const struct pod *p, enum pod_state from)
 		metrics_count(b->stats.ejections);
 		history_trouble(b->history, "ejected", "failed several times in a row", p->name);
 	}
+	if (is_up)
+		note_warming(b, p);
 	if (is_up && p->tenure == p->first_tenure) {
 		metrics_observe(b->stats.cold_start, p->since_us - p->added_us);
 		history_started(b->history, p);
@@ -204,6 +219,7 @@ struct backend *backend_new(struct gateway *gw, struct config *holding,
 	service_stats_init(&b->stats, gw->metrics, b->name);
 	tenants_init(&b->tenants);
 	demand_init(b);
+	knative_report_init(&b->knative, b);
 	b->history = history_new(b);
 	list_push_back(&gw->backends, &b->link);
 	b->activator = activator_new(&gw->providers, config, &events, b);
@@ -280,6 +296,7 @@ void backend_free(struct backend *b)
 		name_is_used |= strcmp(other->name, b->name) == 0;
 	tenants_release(&b->tenants);
 	history_free(b->history);
+	knative_report_release(&b->knative);
 	if (!name_is_used)
 		service_stats_release(&b->stats);
 	config_drop(b->holding);

@@ -8,6 +8,8 @@
 #include "activator/activator.h"
 #include "config/config.h"
 #include "gateway/demand.h"
+#include "gateway/knative.h"
+#include "gateway/span.h"
 #include "gateway/stats.h"
 #include "gateway/tenants.h"
 
@@ -22,8 +24,12 @@ struct backend {
 	struct activator *activator;
 	struct service_stats stats;
 	struct tenants tenants;
+	struct warming warming;	 /* of the pod that ended the last time without any */
+	int64_t cold_us;	 /* when a request last found none */
 	struct history *history; /* what it did lately, for people */
 	struct demand_watchers watchers;
+	struct knative_report knative;
+	uint64_t arrived; /* requests that have joined the queue, so far */
 	char *name;
 	uint64_t number; /* of this process, by which another one knows it */
 	bool is_retired; /* out of the configuration */

@@ -17,6 +17,7 @@ void demand_read(struct backend *b, struct demand *d)
 		in_flight += c.slots[i];
 	*d = (struct demand){
 		.concurrency = c.concurrency,
+		.concurrency_us = c.concurrency_us,
 		.stable_concurrency = c.stable_concurrency,
 		.panic_concurrency = c.panic_concurrency,
 		.target = c.target,

@@ -18,7 +18,8 @@
 struct backend;
 
 struct demand {
-	double concurrency;	   /* now; */
+	double concurrency;    /* now; */
+	double concurrency_us; /* its integral: between two moments the difference says the average */
 	double stable_concurrency; /* on average over autoscaling.stableWindow, */
 	double panic_concurrency;  /* and over the panic window */
 	double target;		   /* concurrency that a pod should have */

@@ -129,9 +129,34 @@ static void add_max_forwards(struct str *s, int64_t hops)
 	str_add(s, "\r\n", 2);
 }
 
+/* What was for an activator, as which this service stands. */
+static bool is_for_activator(const struct route *route, enum header_id id)
+{
+	if (!route->backend || !route->backend->config->revision.name)
+		return false;
+	return id == HEADER_KNATIVE_REVISION || id == HEADER_KNATIVE_NAMESPACE ||
+	       id == HEADER_KNATIVE_HASH || id == HEADER_KNATIVE_PROXY;
+}
+
+static bool is_of_other_trace(const struct told_trace *t, enum header_id id)
+{
+	return t->is_ours &&
+	       (id == HEADER_TRACEPARENT || (id == HEADER_TRACESTATE && !t->keeps_state));
+}
+
+static void add_trace(struct str *s, const struct told_trace *t)
+{
+	char text[TRACEPARENT_BYTES];
+	if (!t->is_ours)
+		return;
+	trace_context_format(&t->context, text);
+	add_header(s, "traceparent", slice_of(text));
+}
+
 /* The client's headers that go on as they are. */
-static void add_kept(struct str *s, const struct http_head *head, const struct exchange *x,
-		     int64_t hops, const struct withheld *withheld)
+static void add_kept(struct str *s, const struct http_head *head, const struct route *route,
+		     const struct exchange *x, int64_t hops, const struct told_trace *trace,
+		     const struct withheld *withheld)
 {
 	const struct forwarding_config *f = &x->gateway->config->forwarding;
 	bool nominations = has_nominations(head);
@@ -139,6 +164,7 @@ static void add_kept(struct str *s, const struct http_head *head, const struct e
 		const struct http_header *h = &head->headers[i];
 		if (header_is_hop_by_hop(h->id) || is_rewritten(h->id) ||
 		    (h->id == HEADER_MAX_FORWARDS && hops >= 0) || is_withheld(h, withheld) ||
+		    is_of_other_trace(trace, h->id) || is_for_activator(route, h->id) ||
 		    (!x->relay && forwarding_replaces(f, x->peer, h->id)) ||
 		    (nominations && is_nominated(head, h->name) && h->id != HEADER_VIA))
 			continue;
@@ -160,7 +186,7 @@ static size_t usual_length(const struct http_head *head, const struct route *rou
 }
 
 void forward_request_head(struct str *s, const struct http_head *head, const struct route *route,
-			  const struct exchange *x, const char *request_id,
+			  const struct exchange *x, const struct own_headers *own,
 			  const struct withheld *withheld)
 {
 	const char *via = x->gateway->config->forwarding.via;
@@ -173,7 +199,7 @@ void forward_request_head(struct str *s, const struct http_head *head, const str
 	str_add_slice(s, route->target);
 	str_add_text(s, " HTTP/1.1\r\n");
 	add_header(s, "Host", route->host.len ? route->host : SLICE("localhost"));
-	add_kept(s, head, x, hops, withheld);
+	add_kept(s, head, route, x, hops, own->trace, withheld);
 	/* Ours come after what the client may have had dropped by naming it in Connection. */
 	if (is_first)
 		forwarding_add(s, head, route, x);
@@ -181,7 +207,11 @@ void forward_request_head(struct str *s, const struct http_head *head, const str
 		add_max_forwards(s, hops - 1);
 	if (is_first && x->gateway->config->forwarding.answer_via[0])
 		add_via(s, x->version, via);
-	add_header(s, "X-Request-Id", slice_of(request_id));
+	add_header(s, "X-Request-Id", slice_of(own->request_id));
+	add_trace(s, own->trace);
+	/* To a queue-proxy in the pod it has been counted here. */
+	if (is_for_activator(route, HEADER_KNATIVE_PROXY))
+		add_header(s, "K-Proxy-Request", SLICE("activator"));
 	if (head->wants_upgrade) {
 		add_header(s, "Connection", SLICE("upgrade"));
 		add_header(s, "Upgrade", http_find(head, HEADER_UPGRADE));

@@ -7,6 +7,20 @@
 
 #include "gateway/exchange.h"
 #include "gateway/router.h"
+#include "gateway/trace_context.h"
+
+/* What the pod is told of the trace that its request belongs to. */
+struct told_trace {
+	bool is_ours;	  /* else it is told what the client has said, if anything */
+	bool keeps_state; /* the client's tracestate goes on */
+	struct trace_context context;
+};
+
+/* What the gateway says of its own. */
+struct own_headers {
+	const char *request_id;
+	const struct told_trace *trace;
+};
 
 enum { REQUEST_ID_BYTES = 65, FORWARD_HEADERS_MAX = 512 };
 
@@ -19,7 +33,8 @@ struct slice forward_key(const struct http_header *);
 /* The head for the pod, all but its framing, which forward_request_framing adds when the body's
  * length is known (-1: there is none). */
 void forward_request_head(struct str *, const struct http_head *, const struct route *,
-			  const struct exchange *, const char *request_id, const struct withheld *);
+			  const struct exchange *, const struct own_headers *,
+			  const struct withheld *);
 void forward_request_framing(struct str *, int64_t content_length);
 
 /* How often an OPTIONS may still be forwarded; -1: it does not say. */

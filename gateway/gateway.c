@@ -21,6 +21,7 @@
 #include "gateway/privileges.h"
 #include "gateway/request.h"
 #include "gateway/shed.h"
+#include "gateway/tracing.h"
 #include "gateway/upgrade.h"
 
 static const int64_t WATCH_US = US_PER_S;
@@ -213,6 +214,8 @@ static void reload(void *owner)
 	apply_limits(gw);
 	apply_listeners(gw);
 	apply_services(gw);
+	tracing_configure(gw->tracing, &c->tracing);
+	knative_configure(gw->knative);
 	config_drop(old);
 	log_info("configuration reloaded from %s", gw->config_path);
 	notify_ready();
@@ -230,7 +233,7 @@ static void watch_files(void *owner)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
-static void on_backend_gone(void *owner)
+static void on_part_gone(void *owner)
 {
 	struct gateway *gw = owner;
 	if (--gw->shutting_down == 0)
@@ -250,9 +253,11 @@ static void shut_down(struct gateway *gw)
 	LIST_EACH(b, &gw->backends, struct backend, link) {
 		task_cancel(&b->retire);
 		gw->shutting_down++;
-		activator_shutdown(b->activator, on_backend_gone, gw);
+		activator_shutdown(b->activator, on_part_gone, gw);
 	}
-	on_backend_gone(gw);
+	gw->shutting_down++;
+	tracing_shutdown(gw->tracing, on_part_gone, gw);
+	on_part_gone(gw);
 }
 
 /* Nobody but a process that has handed over can hear a pod's late answer to its job. */
@@ -349,6 +354,7 @@ void gateway_step_down(struct gateway *gw)
 	timer_clear(&gw->watch_timer);
 	begin_draining(gw);
 	keda_step_aside(gw);
+	knative_stop(gw->knative);
 	connections_step_down(gw);
 }
 
@@ -420,22 +426,30 @@ static bool start(struct gateway *gw, bool take_over)
 	gw->providers.loop = gw->loop;
 	gw->providers.http = http_client_new(gw->loop);
 	gw->providers.supervisor = supervisor_new(gw->loop);
+	gw->tracing = gw->providers.http ? tracing_new(gw->loop, gw->providers.http, gw->metrics,
+						       SLOTGATE_VERSION)
+					 : NULL;
+	gw->knative = gw->providers.http ? knative_new(gw) : NULL;
 	task_init(&gw->drain_task, on_drain_task, gw);
-	if (!gw->worker || !gw->providers.http || !gw->providers.supervisor ||
+	if (!gw->worker || !gw->tracing || !gw->knative || !gw->providers.supervisor ||
 	    !timer_init(&gw->drain_timer, gw->loop, on_drain_timeout, gw) ||
 	    !timer_init(&gw->tunnel_timer, gw->loop, on_tunnel_timer, gw) ||
 	    !timer_init(&gw->watch_timer, gw->loop, watch_files, gw))
 		return false;
 	/* The disk's thread reads it: it stays what it was, whatever a reload says. */
 	gw->spool.directory = gw->spool_directory = mem_must_strdup(gw->config->spool_directory);
+	tracing_configure(gw->tracing, &gw->config->tracing);
 	pages_init(gw);
 	keda_init(gw);
 	stats_start(gw);
 	apply_limits(gw);
 	if (take_over && !upgrade_ask(gw))
 		return false;
-	return watch_signals(gw) && apply_services(gw) && open_listeners(gw) &&
-	       privileges_drop(gw->config) && (take_over ? upgrade_take(gw) : upgrade_listen(gw));
+	if (!watch_signals(gw) || !apply_services(gw) || !open_listeners(gw) ||
+	    !privileges_drop(gw->config))
+		return false;
+	knative_configure(gw->knative);
+	return take_over ? upgrade_take(gw) : upgrade_listen(gw);
 }
 
 static void stop(struct gateway *gw)
@@ -450,6 +464,8 @@ static void stop(struct gateway *gw)
 		backend_free(b);
 	loop_settle(gw->loop);
 	supervisor_free(gw->providers.supervisor);
+	tracing_free(gw->tracing);
+	knative_free(gw->knative);
 	http_client_free(gw->providers.http);
 	worker_free(gw->worker);
 	timer_release(&gw->drain_timer);

@@ -47,6 +47,8 @@ struct gateway {
 	char *spool_directory;
 	struct provider_host providers;
 	struct metrics_registry *metrics;
+	struct tracing *tracing;
+	struct knative *knative;
 	struct fleet_walk sampled; /* how far a scrape has come */
 	struct pages pages;	   /* of the admin and the metrics API, being rendered */
 	struct keda keda;
@@ -80,7 +82,7 @@ struct gateway {
 	bool tunnels_are_over;
 	struct timer drain_timer, tunnel_timer;
 	struct task drain_task;
-	int shutting_down;	  /* backends whose pods are still there; 0: not begun */
+	int shutting_down;	  /* parts that have not ended: pods, spans; 0: not begun */
 	struct timer watch_timer; /* of the configuration's files */
 	uint64_t files_seen;	  /* their stamp when they were last read */
 

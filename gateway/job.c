@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/job_state.h"
+#include "gateway/traced.h"
 #include "gateway/upgrade.h"
 
 enum { INTERRUPT_ANSWER_BYTES = 4096 };
@@ -128,6 +129,7 @@ void job_finish(struct job *j, enum job_end how, const char *kind)
 	if (j->relay_fd >= 0)
 		close(j->relay_fd);
 	j->relay_fd = -1;
+	traced_work_end(j, how, kind);
 	tell_ledger(j, how, kind);
 	table_remove(&gw->jobs, j->id);
 	list_remove(&j->link);
@@ -209,6 +211,7 @@ void job_relay(struct job *j)
 		return;
 	}
 	j->request->is_relayed = true;
+	traced_work_begin(j);
 	job_connected(j, upstream_adopt(j->backend, fd, job_on_upstream, j));
 }
 
@@ -218,6 +221,7 @@ void job_granted(struct job *j, uint64_t grant, uint64_t pod)
 	j->pod = pod;
 	job_move(j, JOB_CONNECTING);
 	request_granted(j->request, service_pod(job_service(j), pod));
+	traced_work_begin(j);
 	job_connect(j);
 }
 
@@ -244,6 +248,7 @@ void job_unsent(struct job *j, enum unsent how)
 	};
 	struct ticket *t = j->request ? &j->ticket : NULL;
 	drop_upstream(j, false);
+	traced_work_unsent(j, how);
 	grant_tell(j->backend, j->grant, grant_unsent(how), NULL, t);
 	j->grant = 0;
 	if (!j->request) {
@@ -334,6 +339,7 @@ void job_answered(struct job *j)
 void job_leave(struct job *j)
 {
 	j->request = NULL;
+	traced_work_left(j);
 	switch (j->state) {
 	case JOB_UPLOADING:
 	case JOB_QUEUED:

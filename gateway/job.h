@@ -73,8 +73,9 @@ struct job {
 	struct tunnel *tunnel;		 /* in JOB_TUNNEL */
 	struct http_exchange *interrupt; /* the runtime is being told to stop */
 	const char *end_kind;
-	enum job_end end; /* how it ended, while the interrupt is under way */
-	struct task task; /* goes on reading in the next turn; frees when done */
+	enum job_end end;	/* how it ended, while the interrupt is under way */
+	struct work_span *span; /* of this attempt; NULL: it is not recorded */
+	struct task task;	/* goes on reading in the next turn; frees when done */
 };
 
 /* NULL: no memory. */

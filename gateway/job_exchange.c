@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "gateway/forward.h"
 #include "gateway/job_state.h"
+#include "gateway/traced.h"
 
 enum { PIECES = 16, INTERIMS_MAX = 1000 };
 
@@ -39,6 +40,7 @@ static void on_answer_head(struct job *j, const struct http_head *head)
 		return;
 	}
 	j->answer_has_begun = true;
+	traced_work_answered(j, head->status);
 	j->answer_keeps_alive = head->keep_alive && head->minor == 1 && head->status != 101;
 	if (j->has_timed_out)
 		return;

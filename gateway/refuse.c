@@ -77,9 +77,41 @@ static void answer_options(struct request *r)
 	reply_text(r->exchange, 200, "text/plain", "", 0, false);
 }
 
+/* Two who probe: ingresses, whether their rules have come this far ("probe", and the hash of the
+ * rules), and the autoscaler, whether an activator is in the way before the last pod goes. */
+static void answer_probe(struct request *r, const struct route *route)
+{
+	bool is_network = slice_is(route->probe, "probe");
+	struct http_header headers[] = {
+		{SLICE("Date"), reply_date(), HEADER_DATE},
+		{SLICE("K-Network-Hash"), route->hash, HEADER_KNATIVE_HASH},
+	};
+	struct answer a = {.status = 200, .headers = headers, .count = 2, .content_length = 0};
+	r->route = "probe";
+	if (is_network ? !route->hash.len : !slice_is(route->probe, "activator")) {
+		refuse_plainly(r, 400, "bad_probe",
+			       is_network
+				       ? "a probe must have a K-Network-Hash"
+				       : "K-Network-Probe is neither \"activator\" nor \"probe\"");
+		return;
+	}
+	r->status = 200;
+	r->has_responded = true;
+	if (is_network) {
+		exchange_respond(r->exchange, &a);
+		exchange_end(r->exchange);
+	} else {
+		static const char name[] = "activator";
+		reply_text(r->exchange, 200, "text/plain", name, sizeof(name) - 1, r->is_head);
+	}
+}
+
 void refuse_route(struct request *r, const struct route *route)
 {
 	switch (route->kind) {
+	case ROUTE_PROBE:
+		answer_probe(r, route);
+		break;
 	case ROUTE_NO_SERVICE:
 		if (r->exchange->relay) { /* it was configured when the client asked */
 			refuse_plainly(r, 503, "closing", "the service has been removed");

@@ -18,6 +18,7 @@
 #include "gateway/reply.h"
 #include "gateway/router.h"
 #include "gateway/shed.h"
+#include "gateway/traced.h"
 #include "gateway/upgrade.h"
 
 enum { LOGGED_METHOD_BYTES = 15, LOGGED_TARGET_BYTES = 127 };
@@ -43,6 +44,7 @@ static void request_finish(struct request *r, enum outcome outcome)
 	}
 	if (!r->is_relayed)
 		access_log_write(r, now_us);
+	traced_end(r, now_us);
 	if (r->backend)
 		backend_drop(r->backend);
 	config_drop(r->config);
@@ -184,7 +186,7 @@ static void drop_job(struct request *r)
 
 /* Asks for a place in the queue before the body is read. */
 static bool admit(struct request *r, const struct route *route, const struct http_head *head,
-		  const struct withheld *withheld)
+		  const struct told_trace *trace, const struct withheld *withheld)
 {
 	struct service *s = backend_service(r->backend);
 	struct job *j = make_job(r, route, head);
@@ -203,7 +205,8 @@ static bool admit(struct request *r, const struct route *route, const struct htt
 	}
 	struct http_head upgradeless = *head;
 	upgradeless.wants_upgrade = j->wants_upgrade;
-	forward_request_head(&j->head, &upgradeless, route, r->exchange, r->id, withheld);
+	struct own_headers own = {r->id, trace};
+	forward_request_head(&j->head, &upgradeless, route, r->exchange, &own, withheld);
 	job_account(j);
 	return true;
 }
@@ -217,6 +220,9 @@ static void begin(struct exchange *x, const struct http_head *head)
 		return;
 	}
 	struct route route = router_find(gw, x, head);
+	struct told_trace trace = {0};
+	if (route.kind != ROUTE_PROBE)
+		trace = traced_begin(r, head);
 	r->backend = route.backend;
 	if (r->backend) {
 		backend_hold(r->backend);
@@ -244,7 +250,7 @@ static void begin(struct exchange *x, const struct http_head *head)
 		refuse_for_memory(r);
 		return;
 	}
-	if (!admit(r, &route, head, &v.withheld))
+	if (!admit(r, &route, head, &trace, &v.withheld))
 		return;
 	const struct service_config *c = r->backend->config;
 	struct body_limits limits = {
@@ -308,6 +314,9 @@ static void on_body_end(struct exchange *x)
 		return;
 	}
 	r->found_cold = service_is_cold(backend_service(r->backend));
+	r->backend->arrived += r->takes_slot;
+	if (r->found_cold)
+		r->backend->cold_us = now_of(r);
 	r->queued_us = j->ticket.is_awaited ? j->ticket.enqueued_us : now_of(r);
 	r->phase = PHASE_QUEUED;
 	job_enqueue(j);
@@ -339,6 +348,7 @@ void request_granted(struct request *r, const struct pod *p)
 	if (r->attempts == 1 && r->takes_slot)
 		metrics_count(r->backend->stats.queue_outcomes[REFUSAL_NONE]);
 	r->pod = mem_copy(p->name, strlen(p->name) + 1);
+	traced_granted(r);
 }
 
 void request_failed(struct request *r, enum outcome outcome, int status, const char *reason,

@@ -52,6 +52,7 @@ struct request {
 	const char *reason;					/* of a refusal or a failure */
 	int64_t begun_us, queued_us, granted_us, first_byte_us; /* 0: not yet */
 	struct net_address *client; /* as a proxy that is trusted says; NULL: the peer is */
+	struct request_span *span;  /* NULL: it is not recorded */
 	char text[];
 };
 

@@ -80,6 +80,27 @@ static int fit(const struct service_config *s, const char *host)
 	return best;
 }
 
+/* As Knative's ingresses name it to the activator; who does not know it answers for no other. */
+static bool names_revision(const struct gateway *gw, const struct http_head *head,
+			   struct slice *name, struct slice *name_space)
+{
+	*name = http_find(head, HEADER_KNATIVE_REVISION);
+	*name_space = http_find(head, HEADER_KNATIVE_NAMESPACE);
+	return gw->config->knative.is_used && name->len && name_space->len;
+}
+
+static struct backend *backend_of_revision(struct gateway *gw, struct slice name,
+					   struct slice name_space)
+{
+	LIST_EACH(b, &gw->backends, struct backend, link) {
+		const struct revision_config *r = &b->config->revision;
+		if (!b->is_retired && r->name && slice_is(name, r->name) &&
+		    slice_is(name_space, r->name_space))
+			return b;
+	}
+	return NULL;
+}
+
 static struct backend *backend_for(struct gateway *gw, const char *bound_service, struct slice host)
 {
 	char name[HOST_BYTES];
@@ -100,16 +121,32 @@ static struct backend *backend_for(struct gateway *gw, const char *bound_service
 	return best;
 }
 
+static struct backend *find_backend(struct gateway *gw, const struct exchange *x,
+				    const struct http_head *head, struct slice host)
+{
+	const char *bound = x->relay ? x->relay->service : x->service;
+	struct slice revision, name_space;
+	if (!bound && names_revision(gw, head, &revision, &name_space))
+		return backend_of_revision(gw, revision, name_space);
+	return backend_for(gw, bound, host);
+}
+
 struct route router_find(struct gateway *gw, const struct exchange *x, const struct http_head *head)
 {
 	struct route r = {.kind = ROUTE_BAD_TARGET, .host = http_find(head, HEADER_HOST)};
+	r.probe = http_find(head, HEADER_KNATIVE_PROBE);
+	r.hash = http_find(head, HEADER_KNATIVE_HASH);
+	if (gw->config->knative.is_used && r.probe.len && !x->relay) {
+		r.kind = ROUTE_PROBE;
+		return r;
+	}
 	if (slice_is(head->method, "CONNECT") || slice_is(head->method, "TRACE")) {
 		r.kind = ROUTE_BAD_METHOD;
 		return r;
 	}
 	if (!split_target(&r, head))
 		return r;
-	r.backend = backend_for(gw, x->relay ? x->relay->service : x->service, r.host);
+	r.backend = find_backend(gw, x, head, r.host);
 	if (!r.backend) {
 		r.kind = ROUTE_NO_SERVICE;
 		return r;

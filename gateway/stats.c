@@ -269,6 +269,7 @@ static void sample_process(struct metrics_registry *r, struct gateway *gw)
 	sample(r, METRIC_PROCESS_OPEN_FDS, NULL, count_descriptors());
 	sample(r, METRIC_PROCESS_RESIDENT_MEMORY, NULL, resident_bytes());
 	sample(r, METRIC_CLIENT_MEMORY, NULL, gw->memory.used_bytes);
+	sample(r, METRIC_KNATIVE_CONNECTED, NULL, knative_is_connected(gw->knative));
 	sample(r, METRIC_CLIENT_MEMORY_LIMIT, NULL, gw->memory.limit_bytes);
 	sample(r, METRIC_SPOOLED_BYTES, (const char *[]){"memory"}, gw->spool.memory_bytes);
 	sample(r, METRIC_SPOOLED_BYTES, (const char *[]){"disk"}, gw->spool.disk_bytes);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { OPCODE = 0x0f, CLOSE = 8, MASKED = 0x80, LENGTH = 0x7f };
+enum { FINAL = 0x80, OPCODE = 0x0f, MASKED = 0x80, LENGTH = 0x7f, CONTROL_MAX = 125 };
 
 bool websocket_is_between(const struct websocket *w)
 {
@@ -34,7 +34,7 @@ static uint64_t payload_bytes(const struct websocket *w)
 
 static void end_frame(struct websocket *w)
 {
-	w->has_closed |= (w->head[0] & OPCODE) == CLOSE;
+	w->has_closed |= (w->head[0] & OPCODE) == WEBSOCKET_CLOSE;
 	w->head_len = 0;
 	w->in_payload = false;
 }
@@ -77,16 +77,53 @@ void websocket_see(struct websocket *w, const void *bytes, size_t len)
 		at += websocket_see_frame(w, b + at, len - at);
 }
 
+size_t websocket_read_frame(struct websocket_frame *f, const void *bytes, size_t len)
+{
+	struct websocket w = {0};
+	size_t used = websocket_see_frame(&w, bytes, len);
+	if (!used || !websocket_is_between(&w))
+		return 0;
+	size_t head = head_bytes(&w);
+	f->opcode = w.head[0] & OPCODE;
+	f->payload = (struct slice){(const char *)bytes + head, used - head};
+	if (w.head[1] & MASKED)
+		f->payload.len = 0;
+	return used;
+}
+
+static size_t write_head(uint8_t head[14], enum websocket_opcode opcode, uint64_t len,
+			 const uint8_t *mask)
+{
+	int more = len <= CONTROL_MAX ? 0 : len <= UINT16_MAX ? 2 : 8;
+	uint8_t said = more == 0 ? (uint8_t)len : more == 2 ? 126 : 127;
+	size_t n = 0;
+	head[n++] = (uint8_t)(FINAL | opcode);
+	head[n++] = (uint8_t)(said | (mask ? MASKED : 0));
+	while (more--)
+		head[n++] = (uint8_t)(len >> (8 * more));
+	for (int i = 0; mask && i < 4; i++)
+		head[n++] = mask[i];
+	return n;
+}
+
+void websocket_write_frame(struct str *s, enum websocket_opcode opcode, struct slice payload,
+			   const uint8_t mask[4])
+{
+	uint8_t head[14];
+	str_add(s, head, write_head(head, opcode, payload.len, mask));
+	size_t from = s->len;
+	str_add_slice(s, payload);
+	for (size_t i = 0; mask && !s->failed && i < payload.len; i++)
+		s->at[from + i] = (char)(s->at[from + i] ^ mask[i % 4]);
+}
+
 size_t websocket_close_frame(uint8_t frame[WEBSOCKET_CLOSE_MAX], int code, bool is_client)
 {
-	size_t n = 0;
-	frame[n++] = 0x80 | CLOSE;
-	frame[n++] = (uint8_t)(2 | (is_client ? MASKED : 0));
-	if (is_client) {
-		/* Any mask will do: what it hides from is a proxy that takes it for HTTP. */
-		memset(frame + n, 0, 4);
-		n += 4;
-	}
+	/* Any mask will do: what it hides from is a proxy that takes it for HTTP. */
+	static const uint8_t no_mask[4];
+	uint8_t head[14];
+	size_t n = write_head(head, WEBSOCKET_CLOSE, 2, is_client ? no_mask : NULL);
+	memcpy(frame, head, n);
 	frame[n++] = (uint8_t)(code >> 8);
 	frame[n++] = (uint8_t)code;
 	return n;

@@ -24,6 +24,7 @@ ONE_INCLUDER = {
     "cjson/": r"base/json\.c",
     "curl/": r"base/http_client\.c",
     "nghttp2/": r"base/h2\.c",
+    "autoscaler.pb-c.h": r"gateway/knative_messages\.c",
     "externalscaler.pb-c.h": r"gateway/keda_messages\.c",
     "protobuf-c/": r"nothing but generated files",
     "yaml.h": r"base/yaml\.c",

@@ -115,8 +115,16 @@ bool autoscaler_configure(struct autoscaler *a, const struct autoscaling_config 
 
 void autoscaler_observe(struct autoscaler *a, double concurrency, int64_t now_us)
 {
+	a->area = autoscaler_area(a, now_us);
+	a->area_us = now_us;
 	a->current = concurrency;
 	window_set(&a->window, concurrency, now_us);
+}
+
+double autoscaler_area(const struct autoscaler *a, int64_t now_us)
+{
+	int64_t since_us = now_us > a->area_us ? now_us - a->area_us : 0;
+	return a->area + a->current * (double)since_us;
 }
 
 void autoscaler_averages(struct autoscaler *a, int64_t now_us, double *stable, double *panic)

@@ -19,7 +19,9 @@ struct autoscaler {
 	struct autoscaling_config config;
 	double target; /* concurrency per pod */
 	struct window window;
-	double current; /* the concurrency observed last */
+	double current;	 /* the concurrency observed last */
+	double area;	 /* its integral over time (microseconds), up to the moment */
+	int64_t area_us; /* when that was observed */
 	int64_t next_tick_us;
 	int64_t panic_us;	  /* last breach of the panic threshold; -1: not panicking */
 	int64_t panic_pods;	  /* the most asked for while panicking */
@@ -46,6 +48,9 @@ bool autoscaler_configure(struct autoscaler *, const struct autoscaling_config *
 
 /* Concurrency is now this: in flight and waiting. Cheap; call it at every change. */
 void autoscaler_observe(struct autoscaler *, double concurrency, int64_t now_us);
+
+/* The integral of all that was observed: between two moments, their difference is the average. */
+double autoscaler_area(const struct autoscaler *, int64_t now_us);
 
 /* Decides anew, with so many pods ready; `wake`: something waits for a pod that is not counted in
  * the concurrency. Call at next_tick_us. */

@@ -619,6 +619,7 @@ void service_count(struct service *s, int64_t now_us, struct service_counts *c)
 	c->waiting_passes = s->waiting_passes;
 	c->desired = a->desired;
 	c->concurrency = a->current;
+	c->concurrency_us = autoscaler_area(a, now_us);
 	c->target = a->target;
 	autoscaler_averages(a, now_us, &c->stable_concurrency, &c->panic_concurrency);
 	c->panicking = a->panic_us >= 0;

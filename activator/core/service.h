@@ -186,9 +186,10 @@ struct service_counts {
 	int64_t free_slots;	    /* of pods that may be granted */
 	int64_t passes;
 	int64_t uploading, waiting, waiting_passes;
-	int64_t desired;    /* pods, by the autoscaler */
-	double concurrency; /* now: in flight and waiting */
-	double target;	    /* that a pod should have */
+	int64_t desired;       /* pods, by the autoscaler */
+	double concurrency;    /* now: in flight and waiting */
+	double concurrency_us; /* its integral since the ledger was made */
+	double target;	       /* that a pod should have */
 	double stable_concurrency, panic_concurrency;
 	bool panicking;
 };

@@ -56,7 +56,9 @@ static void one_request(struct exchange *x, struct http_parser *p, struct str *t
 	struct route route = router_find(x->gateway, x, head);
 	forward_request_id(head, id);
 	str_clear(text);
-	forward_request_head(text, head, &route, x, id, &(struct withheld){0});
+	forward_request_head(text, head, &route, x,
+			     &(struct own_headers){id, &(struct told_trace){0}},
+			     &(struct withheld){0});
 	forward_request_framing(text, 0);
 	if (http_parser_feed(p, "", 0, &used) != HTTP_END)
 		die("a request did not end");

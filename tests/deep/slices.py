@@ -1,6 +1,8 @@
-"""How long the admin's pages, and the metrics API's, hold up the loop: 1,000 pods, in 50 services and in one."""
+"""How long what is told to others holds up the loop: the admin's pages and the metrics API's of 1,000
+pods, in 50 services and in one, and batches of spans."""
 import os
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -11,8 +13,10 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "http")]
 os.environ.setdefault("SLOTGATE_BUILD", str(ROOT / "build"))
 
 from harness.certificates import Certificates  # noqa: E402
+from harness.demo import start_demo_pod  # noqa: E402
 from harness.gateway import Gateway, config  # noqa: E402
 from harness.metrics_api import MetricsApi  # noqa: E402
+from harness.otlp import Collector  # noqa: E402
 from harness.wait import wait_until  # noqa: E402
 from test_admin_pages import fleet  # noqa: E402
 
@@ -40,8 +44,34 @@ def measure(directory, services, pods):
     return {page: [int(us) for name, us in found if name == page] for page in (*PAGES, "/apis")}
 
 
+def measure_spans(directory):
+    """(the longest slice, the sending) of each full batch while all requests are traced."""
+    pod, collector = start_demo_pod(directory, "pod"), Collector()
+    one = {"name": "sd", "pods": {"static": [pod.address]}}
+    gateway = Gateway(directory, config([one], tracing={"endpoint": collector.url}))
+    try:
+        gateway.wait_for(ready=1)
+        host, port = gateway.address
+        subprocess.run(["hey", "-n", "4000", "-c", "4", f"http://{host}:{port}/sdapi/v1/memory"],
+                       stdout=subprocess.DEVNULL, check=True)
+        wait_until(lambda: gateway.metrics()("slotgate_trace_spans_total") >= 4000, "spans")
+        found = re.findall(r"tracing: (\d+) spans .* the longest took (\d+) us; sent in (\d+) us",
+                           gateway.log())
+    finally:
+        gateway.stop()
+        pod.kill()
+        collector.close()
+    return [(int(longest), int(sent)) for spans, longest, sent in found if int(spans) >= 200]
+
+
 def main():
     good = True
+    with tempfile.TemporaryDirectory() as directory:
+        batches = measure_spans(directory)
+    for what, times in zip(("rendering", "sending"), zip(*batches)):
+        good &= median(times) <= MOST_US
+        print(f"{len(batches)} batches of spans: the longest slice of {what} {median(times):.0f} us, "
+              f"at worst {max(times)} us")
     for services, pods in ((50, 1000), (1, 1000)):
         with tempfile.TemporaryDirectory() as directory:
             slices = measure(directory, services, pods)

@@ -160,6 +160,15 @@ class Fleet:
                 "interrupt": {"httpPost": "/sdapi/v1/interrupt"},
                 "readiness": {"httpGet": "/sdapi/v1/memory", "period": "100ms"}, **more}
 
+    def nobody(self):
+        """Where nobody listens, or somebody who understands nothing of it."""
+        return f"127.0.0.1:{self.rng.choice([1, self.extra.port])}"
+
+    def tracing(self):
+        return {"endpoint": f"http://{self.nobody()}", "interval": "50ms", "timeout": "1s",
+                "batchSize": self.rng.choice([1, 100]), "maxQueued": self.rng.choice([100, 2048]),
+                "sampleRatio": self.rng.choice([0.1, 1])}
+
     def settings(self):
         audit = self.directory / "audit-process-$$.json"
         command = f"exec {BUILD}/demo-pod --port {{port}} --audit-file {audit} " + " ".join(POD_FLAGS)
@@ -180,8 +189,10 @@ class Fleet:
                 "upgradeSocket": str(self.directory / "upgrade"),
                 "spoolDirectory": str(self.directory), "drainTimeout": "20s",
                 "log": {"level": self.rng.choice(["info", "debug"]), "access": "off"},
+                "tracing": self.tracing(), "knative": {"autoscaler": self.nobody()},
                 "limits": {"keepAlive": self.rng.choice(["5s", "60s"]), "headerTimeout": "10s"},
-                "services": [self.service("static", HOSTS[0], static),
+                "services": [self.service("static", HOSTS[0], static, knative={
+                                 "revision": "static", "namespace": "soak"}),
                              self.service("process", HOSTS[1], {"process": process},
                                           autoscaling=scale,
                                           quarantine={"restartAfter": "3s"}), keyed]

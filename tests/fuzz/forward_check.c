@@ -12,7 +12,7 @@
 
 static const char ours[] = "X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto Via X-Request-Id "
 			   "Host Content-Length Connection Upgrade Expect Forwarded X-Real-IP "
-			   "Max-Forwards";
+			   "Max-Forwards Traceparent";
 
 /* Whether the gateway writes this one itself, or leaves it out. */
 static bool is_ours(struct slice name)
@@ -39,8 +39,11 @@ static bool is_forged(struct slice name)
 		       : name.len == 9 && !strcasecmp(one, "x-real-ip");
 }
 
-static bool stays(const struct http_head *h, const struct http_header *one)
+static bool stays(const struct http_head *h, const struct http_header *one,
+		  const struct told_trace *told)
 {
+	if (one->id == HEADER_TRACESTATE && !told->keeps_state)
+		return false;
 	return !is_ours(one->name) && !is_forged(one->name) && !header_is_hop_by_hop(one->id) &&
 	       !check_is_nominated(h, one->name);
 }
@@ -51,7 +54,8 @@ static bool is_same(struct slice a, struct slice b)
 }
 
 /* The other headers are there, in their order, with their values. */
-static void check_passed_on(const struct http_head *in, const struct http_head *out)
+static void check_passed_on(const struct http_head *in, const struct http_head *out,
+			    const struct told_trace *told)
 {
 	size_t at = 0;
 	for (size_t i = 0; i < out->count; i++) {
@@ -59,14 +63,14 @@ static void check_passed_on(const struct http_head *in, const struct http_head *
 		check_header(h);
 		if (is_ours(h->name))
 			continue;
-		while (at < in->count && !stays(in, &in->headers[at]))
+		while (at < in->count && !stays(in, &in->headers[at], told))
 			at++;
 		FUZZ_CHECK(at < in->count, i, out->count);
 		FUZZ_CHECK(is_same(in->headers[at].name, h->name), at, i);
 		FUZZ_CHECK(is_same(in->headers[at].value, h->value), at, i);
 		at++;
 	}
-	while (at < in->count && !stays(in, &in->headers[at]))
+	while (at < in->count && !stays(in, &in->headers[at], told))
 		at++;
 	FUZZ_CHECK(at == in->count, at, in->count);
 }
@@ -87,9 +91,35 @@ static void check_target(const struct route *route, struct slice target)
 		   route->target.len, target.len);
 }
 
+/* The pod is told of one trace, ours, and of no state but that of the client's own. */
+static void check_trace(const struct http_head *in, const struct http_head *out,
+			const struct told_trace *told)
+{
+	char state[TRACESTATE_BYTES];
+	struct trace_context seen;
+	FUZZ_CHECK(trace_context_read(out, &seen), 0, 0);
+	FUZZ_CHECK(memcmp(&seen, &told->context, sizeof(seen)) == 0, 0, 0);
+	FUZZ_CHECK(told->keeps_state || !count_of(out, HEADER_TRACESTATE), 0, 0);
+	FUZZ_CHECK(!told->keeps_state || trace_state_is_good(out), 0, 0);
+	trace_state_read(in, state);
+	FUZZ_CHECK(strlen(state) < TRACESTATE_BYTES, strlen(state), 0);
+}
+
+/* As one that is traced makes it of a client's word. */
+static struct told_trace trace_of(const struct http_head *head)
+{
+	struct told_trace told = {.is_ours = true};
+	bool goes_on = trace_context_read(head, &told.context);
+	if (!goes_on)
+		told.context = trace_context_new(1);
+	told.keeps_state = goes_on && trace_state_is_good(head);
+	return told;
+}
+
 /* Reads what goes to the pod as a pod would. */
 static void check_forwarded(const struct str *text, const struct http_head *in,
-			    const struct route *route, int64_t length)
+			    const struct route *route, int64_t length,
+			    const struct told_trace *told)
 {
 	struct http_parser *p = http_parser_new();
 	size_t used, lines = 0;
@@ -108,7 +138,8 @@ static void check_forwarded(const struct str *text, const struct http_head *in,
 	FUZZ_CHECK(count_of(out, HEADER_X_REQUEST_ID) == 1, 0, 0);
 	FUZZ_CHECK(count_of(out, HEADER_X_FORWARDED_FOR) == 1, 0, 0);
 	FUZZ_CHECK(out->wants_upgrade == in->wants_upgrade, out->wants_upgrade, in->wants_upgrade);
-	check_passed_on(in, out);
+	check_passed_on(in, out, told);
+	check_trace(in, out, told);
 	http_parser_free(p);
 }
 
@@ -131,10 +162,12 @@ void check_forward(const struct http_head *head)
 	int64_t length = head->has_body ? 12345 : head->content_length;
 	struct str text;
 	str_init(&text);
-	forward_request_head(&text, head, &route, &x, id, &(struct withheld){0});
+	struct told_trace told = trace_of(head);
+	forward_request_head(&text, head, &route, &x, &(struct own_headers){id, &told},
+			     &(struct withheld){0});
 	forward_request_framing(&text, length);
 	FUZZ_CHECK(!text.failed, 0, 0);
-	check_forwarded(&text, head, &route, length);
+	check_forwarded(&text, head, &route, length, &told);
 	str_release(&text);
 	struct slice cookie = forward_cookie(head, "slotgate");
 	for (size_t i = 0; i < cookie.len; i++)

@@ -434,6 +434,23 @@ static void the_averages_are_of_their_windows(void **state)
 	autoscaler_release(&a);
 }
 
+static void the_integral_is_exact(void **state)
+{
+	(void)state;
+	struct autoscaling_config c = defaults();
+	struct autoscaler a;
+	start(&a, &c, 1);
+	double before = autoscaler_area(&a, BEGIN_US);
+	autoscaler_observe(&a, 2, BEGIN_US + 1 * S);
+	autoscaler_observe(&a, 2, BEGIN_US + 3 * S); /* the same again changes nothing */
+	autoscaler_observe(&a, 5, BEGIN_US + 4 * S);
+	assert_true(autoscaler_area(&a, BEGIN_US + 6 * S) - before == 2 * 3 * S + 5 * 2 * S);
+	assert_true(autoscaler_area(&a, BEGIN_US + 4 * S) - before == 2 * 3 * S);
+	assert_true(autoscaler_area(&a, BEGIN_US + 3 * S) - before ==
+		    2 * 3 * S); /* none backwards */
+	autoscaler_release(&a);
+}
+
 static void a_reload_keeps_the_history_if_the_window_stays(void **state)
 {
 	(void)state;
@@ -610,6 +627,7 @@ int main(void)
 		cmocka_unit_test(from_zero_the_queue_of_the_moment_counts),
 		cmocka_unit_test(from_zero_never_asks_for_fewer),
 		cmocka_unit_test(the_averages_are_of_their_windows),
+		cmocka_unit_test(the_integral_is_exact),
 		cmocka_unit_test(a_reload_keeps_the_history_if_the_window_stays),
 		cmocka_unit_test(averages_are_exact_integrals),
 		cmocka_unit_test(long_gaps_keep_the_value),

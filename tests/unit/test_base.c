@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/heap.h"
 #include "base/list.h"
@@ -547,6 +548,28 @@ static void hosts_are_parsed_as_proxies_write_them(void **state)
 	}
 }
 
+static void base64_there_and_back(void **state)
+{
+	(void)state;
+	/* RFC 4648, 10. */
+	static const char *const rows[][2] = {
+		{"", ""},	 {"f", "Zg=="},	       {"fo", "Zm8="},
+		{"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"\xfb\xff\xbe", "+/++"}};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct str text, bytes;
+		str_init_must(&text);
+		str_init_must(&bytes);
+		str_add(&text, "", 0);
+		base64_encode(slice_of(rows[i][0]), &text);
+		assert_string_equal(text.at, rows[i][1]);
+		assert_true(base64_decode(slice_of(text.at), &bytes));
+		str_add(&bytes, "", 0);
+		assert_string_equal(bytes.at, rows[i][0]);
+		str_release(&text);
+		str_release(&bytes);
+	}
+}
+
 static void dates_are_written_as_http_does(void **state)
 {
 	char text[CLOCK_TEXT_BYTES];
@@ -579,6 +602,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ranges_hold_their_addresses),
 		cmocka_unit_test(hosts_are_parsed_as_proxies_write_them),
+		cmocka_unit_test(base64_there_and_back),
 		cmocka_unit_test(dates_are_written_as_http_does),
 		cmocka_unit_test(who_leaves_words_unread_is_still_heard_out),
 		cmocka_unit_test(heap_gives_the_least_key),

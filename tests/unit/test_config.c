@@ -182,6 +182,30 @@ static void test_everything(void **state)
 	config_drop(c);
 }
 
+static void test_the_collectors_url(void **state)
+{
+	(void)state;
+	static const char *const urls[][2] = {
+		{"http://c", "http://c/v1/traces"},
+		{"https://c:4318/", "https://c:4318/v1/traces"},
+		{"http://[::1]:4318", "http://[::1]:4318/v1/traces"},
+		{"http://c/otlp/v1/traces", "http://c/otlp/v1/traces"},
+		{"http://c/x/", "http://c/x/"},
+	};
+	for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
+		struct str text;
+		str_init(&text);
+		str_printf(&text, TOP("'tracing': {'endpoint': '%s', 'headers': ['A: b']}"),
+			   urls[i][0]);
+		struct config *c = parse_good(text.at);
+		assert_string_equal(c->tracing.url, urls[i][1]);
+		assert_string_equal(c->tracing.headers[0], "A: b");
+		assert_null(c->tracing.headers[1]);
+		config_drop(c);
+		str_release(&text);
+	}
+}
+
 static void test_boundaries_are_allowed(void **state)
 {
 	(void)state;
@@ -481,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_defaults_of_a_service),
 		cmocka_unit_test(test_defaults_of_the_whole),
 		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_the_collectors_url),
 		cmocka_unit_test(test_boundaries_are_allowed),
 		cmocka_unit_test(test_unlimited_concurrency_has_no_exclusive_defaults),
 		cmocka_unit_test(test_every_prefix),

@@ -53,12 +53,12 @@ static const struct row key_faults[] = {
 	{TOP("'lisseners': []"), "lisseners: unknown key; did you mean \"listeners\"?"},
 	{TOP("'zzz': 1"),
 	 "zzz: unknown key; known here are listeners, admin, keda, metricsApi, services, "
-	 "limits, forwarding, log, "
-	 "spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
+	 "limits, forwarding, knative, tracing, log, spoolDirectory, drainTimeout, drainTunnels, "
+	 "upgradeSocket, user, group"},
 	{TOP("'': 1"),
 	 "[\"\"]: unknown key; known here are listeners, admin, keda, metricsApi, services, "
-	 "limits, forwarding, log, "
-	 "spoolDirectory, drainTimeout, drainTunnels, upgradeSocket, user, group"},
+	 "limits, forwarding, knative, tracing, log, spoolDirectory, drainTimeout, drainTunnels, "
+	 "upgradeSocket, user, group"},
 	{TOP("'forwarding': {'trustedProxy': []}"),
 	 "forwarding.trustedProxy: unknown key; did you mean \"trustedProxies\"?"},
 	{TOP("'forwarding': {'headers': 'all'}"),
@@ -204,6 +204,53 @@ static const struct row type_faults[] = {
 	 "listeners[0].halfClose: must be true or false, not 1"},
 };
 
+#define TRACING(more) TOP("'tracing': {'endpoint': 'http://c'" more "}")
+static const struct row tracing_faults[] = {
+	{TOP("'tracing': {}"), "tracing.endpoint: required"},
+	{TOP("'tracing': {'endpoint': 'collector:4318'}"),
+	 "tracing.endpoint: \"collector:4318\": must be a URL such as \"http://127.0.0.1:4318\""},
+	{TOP("'tracing': {'endpoint': 'ftp://collector'}"),
+	 "tracing.endpoint: \"ftp://collector\": must be a URL such as \"http://127.0.0.1:4318\""},
+	{TOP("'tracing': {'endpoint': 'http:///v1'}"),
+	 "tracing.endpoint: \"http:///v1\": must be a URL such as \"http://127.0.0.1:4318\""},
+	{TOP("'tracing': {'endpoint': 'http://me:secret@c'}"),
+	 "tracing.endpoint: \"http://me:secret@c\": must not hold a space, \"#\" or \"@\""},
+	{TRACING(", 'headers': ['X-Scope', 'a b: c', 'X: ', 'X: a\\nb', 5]"),
+	 "tracing.headers[0]: \"X-Scope\": must be a header such as \"X-Name: value\"\n"
+	 "tracing.headers[1]: \"a b: c\": must be letters, digits and !#$%&'*+-.^_`|~ only\n"
+	 "tracing.headers[2]: \"X: \": must be a header such as \"X-Name: value\"\n"
+	 "tracing.headers[3]: \"X: a\\u000ab\": must not hold control characters\n"
+	 "tracing.headers[4]: must be a text, not 5"},
+	{TRACING(", 'sampleRatio': 2"), "tracing.sampleRatio: must be a number from 0 to 1, not 2"},
+	{TRACING(", 'batchSize': 100, 'maxQueued': 50"),
+	 "tracing.batchSize: is more than maxQueued (50)"},
+	{TRACING(", 'bearerTokenFile': '/no/such/token', 'ca': '/no/such/ca'"),
+	 "tracing.bearerTokenFile: \"/no/such/token\": No such file or directory\n"
+	 "tracing.ca: \"/no/such/ca\": No such file or directory"},
+	{TRACING(", 'ca': '/dev/null'"),
+	 "tracing.ca: \"/dev/null\": there is no certificate in it"},
+};
+
+#define KNATIVE "'knative': {'revision': 'r', 'namespace': 'n'}"
+#define BESIDE(name, more)                                                                         \
+	"{'name': '" name "', 'hosts': ['" name "'], 'pods': {'static': ['127.0.0.1:1" more "']}," \
+	" "
+static const struct row knative_faults[] = {
+	{TOP("'knative': {}"), "knative.autoscaler: required"},
+	{TOP("'knative': {'autoscaler': 'a:8080'}"),
+	 "knative.autoscaler: there is nothing to tell it: no service has a \"knative\""},
+	{TOP("'knative': {'autoscaler': 'ws://a:8080'}"),
+	 "knative.autoscaler: \"ws://a:8080\": must be HOST:PORT, by name or number"},
+	{TOP("'knative': {'autoscaler': 'a'}"),
+	 "knative.autoscaler: \"a\": must be HOST:PORT, by name or number"},
+	{TOP("'knative': {'autoscaler': '*.a:80'}"),
+	 "knative.autoscaler: \"*.a:80\": must be HOST:PORT, by name or number"},
+	{SERVICE("'knative': {}"),
+	 "services[0].knative.revision: required\nservices[0].knative.namespace: required"},
+	{SERVICES(BESIDE("a", "1") KNATIVE "}, " BESIDE("b", "2") KNATIVE "}"),
+	 "services[1].knative.revision: \"r\" belongs to services[0] already"},
+};
+
 static const struct row list_faults[] = {
 	{"{'listeners': [], " ONE_SERVICE "}",
 	 "listeners: must be a list of 1 to 100 listeners, not a list of 0"},
@@ -227,8 +274,8 @@ static const struct row list_faults[] = {
 	{TOP("'admin': {'address': '127.0.0.1'}"),
 	 "admin.address: \"127.0.0.1\": not an address of the form HOST:PORT"},
 	{TOP("'keda': {}"), "keda.address: required"},
-	{TOP("'keda': {'address': 'x:1'}"),
-	 "keda.address: \"x:1\": its host is not a numeric address or \"localhost\""},
+	{TOP("'keda': {'address': 'x:1'}"), "keda.address: \"x:1\": its host is not a numeric "
+					    "address or \"localhost\": names are not looked up"},
 	{TOP("'keda': {'address': ':9091', 'tls': {}}"), "keda.tls.certificates: required"},
 	{TOP("'admin': {'address': ':9091'}, 'keda': {'address': ':9091'}"),
 	 "keda.address: \"0.0.0.0:9091\": admin.address has it"},
@@ -468,6 +515,18 @@ static void test_type_faults(void **state)
 	CHECK_FAULTS(type_faults);
 }
 
+static void test_tracing_faults(void **state)
+{
+	(void)state;
+	CHECK_FAULTS(tracing_faults);
+}
+
+static void test_knative_faults(void **state)
+{
+	(void)state;
+	CHECK_FAULTS(knative_faults);
+}
+
 static void test_list_faults(void **state)
 {
 	(void)state;
@@ -514,10 +573,11 @@ static void test_long_names_are_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_file_faults),   cmocka_unit_test(test_key_faults),
-		cmocka_unit_test(test_type_faults),   cmocka_unit_test(test_list_faults),
-		cmocka_unit_test(test_pod_faults),    cmocka_unit_test(test_contradictions),
-		cmocka_unit_test(test_shared_faults), cmocka_unit_test(test_long_names_are_cut),
+		cmocka_unit_test(test_file_faults),    cmocka_unit_test(test_key_faults),
+		cmocka_unit_test(test_type_faults),    cmocka_unit_test(test_list_faults),
+		cmocka_unit_test(test_tracing_faults), cmocka_unit_test(test_knative_faults),
+		cmocka_unit_test(test_pod_faults),     cmocka_unit_test(test_contradictions),
+		cmocka_unit_test(test_shared_faults),  cmocka_unit_test(test_long_names_are_cut),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

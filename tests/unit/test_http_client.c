@@ -305,6 +305,37 @@ static void freeing_the_client_cancels(void **state)
 	http_client_free(NULL);
 }
 
+static int made = -1;
+
+static void on_connected(void *owner, const struct http_client_result *result)
+{
+	on_answer(owner, result);
+	made = result->socket;
+}
+
+/* By name, and the socket is the caller's: nobody else holds it. */
+static void only_connects(void **state)
+{
+	(void)state;
+	char url[64], byte;
+	struct http_client_request r = {
+		.url = url, .timeout_us = test_patience_us() / 4, .only_connects = true};
+	snprintf(url, sizeof(url), "http://localhost:%d/", net_port(&server.address));
+	assert_non_null(http_client_start(client, &r, on_connected, NULL));
+	loop_run(loop);
+	assert_int_equal(last.error, HTTP_CLIENT_OK);
+	assert_true(made >= 0);
+	assert_int_equal(recv(made, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(net_peer(made), NET_OPEN);
+	assert_int_equal(shutdown(made, SHUT_WR), 0);
+	close(made);
+	scripted_server_stop_listening(&server);
+	assert_non_null(http_client_start(client, &r, on_connected, NULL));
+	loop_run(loop);
+	assert_int_equal(last.error, HTTP_CLIENT_REFUSED);
+	assert_int_equal(made, -1);
+}
+
 static struct str pieces;
 static struct http_exchange *streaming;
 static int piece_status;
@@ -355,6 +386,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ignores_proxies_and_redirects, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tells_refusal_from_failure, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(is_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(only_connects, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(hands_out_pieces, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(times_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refuses_what_is_no_url, set_up, tear_down),

@@ -312,7 +312,9 @@ static void forward(const struct http_head *h, bool may_fail)
 	struct str s;
 	net_parse("1.2.3.4:5", &peer);
 	str_init(&s);
-	forward_request_head(&s, h, &route, &x, "id", &(struct withheld){true, SLICE("k")});
+	forward_request_head(&s, h, &route, &x,
+			     &(struct own_headers){"id", &(struct told_trace){0}},
+			     &(struct withheld){true, SLICE("k")});
 	forward_request_framing(&s, 3);
 	assert_true(may_fail || !s.failed);
 	if (!s.failed)

@@ -126,6 +126,42 @@ static void test_a_close_is_seen(void **unused)
 	}
 }
 
+/* Written as a server's, read whole at any cut; as a client's, the mask takes itself away again. */
+static void test_frames_are_written_and_read(void **unused)
+{
+	(void)unused;
+	static char payload[70000];
+	static const size_t sizes[] = {0, 1, 125, 126, 127, 65535, 65536, 70000};
+	for (size_t i = 0; i < sizeof(payload); i++)
+		payload[i] = (char)draw(256);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		struct slice said = {payload, sizes[i]};
+		struct str plain, masked;
+		struct websocket_frame f;
+		uint8_t mask[4] = {1, 0x80, 0xff, 7};
+		str_init_must(&plain);
+		str_init_must(&masked);
+		websocket_write_frame(&plain, WEBSOCKET_BINARY, said, NULL);
+		websocket_write_frame(&masked, WEBSOCKET_PING, said, mask);
+		assert_int_equal(masked.len, plain.len + 4);
+		for (size_t n = 0; n < plain.len; n += n < 20 ? 1 : 1 + draw(5000))
+			assert_int_equal(websocket_read_frame(&f, plain.at, n), 0);
+		str_add(&plain, "more", 4);
+		assert_int_equal(websocket_read_frame(&f, plain.at, plain.len), plain.len - 4);
+		assert_int_equal(f.opcode, WEBSOCKET_BINARY);
+		assert_int_equal(f.payload.len, sizes[i]);
+		assert_memory_equal(f.payload.at, payload, sizes[i]);
+		assert_int_equal((uint8_t)masked.at[0], 0x80 | WEBSOCKET_PING);
+		char *hidden = masked.at + masked.len - sizes[i];
+		for (size_t k = 0; k < sizes[i]; k++)
+			assert_int_equal((uint8_t)(hidden[k] ^ payload[k]), mask[k % 4]);
+		assert_int_equal(websocket_read_frame(&f, masked.at, masked.len), masked.len);
+		assert_int_equal(f.payload.len, 0);
+		str_release(&plain);
+		str_release(&masked);
+	}
+}
+
 /* A length near 2^64 is only waited for. */
 static void test_nonsense_is_harmless(void **unused)
 {
@@ -143,6 +179,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_any_cut),
 		cmocka_unit_test(test_a_close_is_seen),
+		cmocka_unit_test(test_frames_are_written_and_read),
 		cmocka_unit_test(test_nonsense_is_harmless),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
