@@ -228,7 +228,8 @@ static const struct row list_faults[] = {
 	 "admin.address: \"127.0.0.1\": not an address of the form HOST:PORT"},
 	{TOP("'keda': {}"), "keda.address: required"},
 	{TOP("'keda': {'address': 'x:1'}"),
-	 "keda.address: \"x:1\": its host is not a numeric address or \"localhost\""},
+	 "keda.address: \"x:1\": its host is not a numeric address or \"localhost\": "
+	 "names are not looked up"},
 	{TOP("'keda': {'address': ':9091', 'tls': {}}"), "keda.tls.certificates: required"},
 	{TOP("'admin': {'address': ':9091'}, 'keda': {'address': ':9091'}"),
 	 "keda.address: \"0.0.0.0:9091\": admin.address has it"},
