@@ -78,12 +78,16 @@ def test_idle_pods_wait_for_a_busy_one_that_is_not_ready(api, namespace, kubelet
         name, uid = busy_pod(gateway)
         kubelet.flap(name, False)
         wait_until(lambda: f"pod {name} may have work" in gateway.log(), "the others wait", LONG_S)
-        assert replicas_of(api, namespace) == 3
-        assert gateway.figures()["desired"] == 1
-        kubelet.flap(name, None)
-        wait_for_replicas(api, namespace, 1)
-        wait_until(lambda: left(api, namespace) == {uid}, "the others go", LONG_S)
+
+        def look():
+            assert replicas_of(api, namespace) == 3 and uid in left(api, namespace)
+            return not work.thread.is_alive()
+
+        wait_until(look, "it has finished", LONG_S, 0.05)
     assert work.statuses == [200]
+    assert gateway.figures()["desired"] <= 1
+    kubelet.flap(name, None)
+    wait_for_replicas(api, namespace, 0)
 
 
 def test_marks_are_taken_back_from_those_that_may_stay(api, namespace, kubelet, gateways, account):
