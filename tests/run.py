@@ -116,7 +116,9 @@ def kubernetes():
     if why_not:
         print(f"skipped: the Kubernetes tests: {why_not}", flush=True)
         return
-    yield from pytest("tests/kubernetes", wrapper=network.command(), jobs="0")
+    # Controllers take their time after an API server that was away.
+    yield from pytest("tests/kubernetes", wrapper=network.command(), jobs="0",
+                      TEST_PATIENCE=os.environ.get("TEST_PATIENCE", "30"))
 
 
 def interop():

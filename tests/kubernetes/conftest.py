@@ -12,7 +12,7 @@ import pytest
 
 from harness.kubernetes import network
 from harness.kubernetes.api import ApiError
-from harness.kubernetes.cluster import Cluster, missing
+from harness.kubernetes.cluster import START_S, Cluster, missing
 from harness.kubernetes.gateway import Account
 from harness.kubernetes.kubelet import Kubelet
 from harness.wait import wait_until
@@ -59,7 +59,8 @@ def namespace(cluster, api):
     """One for this test alone; deleted afterwards, with all that is in it."""
     name = f"test-{next(NUMBERS)}"
     api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    wait_until(lambda: api.find("ServiceAccount", name, "default"), "the namespace's account", 30)
+    wait_until(lambda: api.find("ServiceAccount", name, "default"), "the namespace's account",
+               START_S)
     yield name
     if cluster.api_server.process.poll() is not None:
         cluster.start_api()

@@ -5,6 +5,7 @@ import pytest
 from test_deploy import DEPLOY, accept, configuration, documents, normal, rendered
 
 from harness.kubernetes.api import ApiError
+from harness.kubernetes.cluster import START_S
 from harness.kubernetes.gateway import Account
 from harness.kubernetes.objects import deployment, service
 from harness.wait import wait_until
@@ -15,7 +16,7 @@ OLDER = "/apis/custom.metrics.k8s.io/v1beta1"
 KINDS = ("APIService", "RoleBinding", "ClusterRole")
 PATHS = (EXTERNAL, CUSTOM, OLDER)
 ADDRESS, PORT = "10.244.200.1", 6443
-LONG_S = 40
+LONG_S = START_S  # controllers that come back after the API server take their time
 PROMPT = b'{"prompt": "a dog"}'
 
 

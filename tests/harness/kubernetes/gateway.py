@@ -3,6 +3,7 @@ import json
 import threading
 
 from harness.client import Broken
+from harness.kubernetes.cluster import START_S
 from harness.kubernetes.objects import deployment, role, role_binding, service
 from harness.wait import wait_until
 
@@ -30,7 +31,8 @@ class Account:
         cluster.admin.create(role_binding(name, namespace, name), namespace)
         me = cluster.as_account(self.mount)
         group, resources, verbs = rules[-1]
-        wait_until(lambda: me.may(verbs[0], namespace, resources[0], group), "the role counts", 30)
+        wait_until(lambda: me.may(verbs[0], namespace, resources[0], group), "the role counts",
+                   START_S)
 
     def kubeconfig(self, server=None):
         """`server` is somebody between slotgate and the API server."""
