@@ -33,8 +33,11 @@ static void note_warming(struct backend *b, const struct pod *p)
 	if (b->cold_us <= w->ready_us)
 		return;
 	bool is_new = p->tenure == p->first_tenure;
+	const struct coldstart *c =
+		coldstarts_get(service_coldstarts(backend_service(b)), p->start);
+	bool has_answered = is_new && c && c->at_us[COLDSTART_READY] != COLDSTART_UNKNOWN;
 	w->asked_us = is_new ? p->added_us : 0;
-	w->answered_us = is_new ? p->answered_us : 0;
+	w->answered_us = has_answered ? c->at_us[COLDSTART_READY] : 0;
 	w->ready_us = p->since_us;
 	span_copy(w->pod, sizeof(w->pod), slice_of(p->name));
 }
@@ -49,10 +52,8 @@ static void on_pod_moved(void *owner, const struct pod *p, enum pod_state from)
 	}
 	if (is_up)
 		note_warming(b, p);
-	if (is_up && p->tenure == p->first_tenure) {
+	if (is_up && p->tenure == p->first_tenure)
 		metrics_observe(b->stats.cold_start, p->since_us - p->added_us);
-		history_started(b->history, p);
-	}
 }
 
 static void on_pod_failed(void *owner, const struct pod *p, const char *kind)
@@ -94,6 +95,12 @@ static void on_scaling_failed(void *owner, const char *reason)
 	struct backend *b = owner;
 	metrics_count(b->stats.scaling_failures);
 	history_trouble(b->history, "scaling failed", reason, "");
+}
+
+static void on_start_spent(void *owner, enum coldstart_mark phase, int64_t us)
+{
+	struct backend *b = owner;
+	stats_start_spent(&b->stats, coldstart_phase_name(phase), us);
 }
 
 struct search {
@@ -151,6 +158,7 @@ static const struct activator_events events = {
 	.slot_moved = on_slot_moved,
 	.slot_freed = on_slot_freed,
 	.scaling_failed = on_scaling_failed,
+	.start_spent = on_start_spent,
 	.probed = on_probed,
 	.settled = on_settled,
 	.is_taken = is_taken,
