@@ -48,6 +48,40 @@ static int tear_down(void **state)
 
 #define META(name, uid) "'metadata': {'name': '" name "', 'uid': '" uid "', 'resourceVersion': '5'}"
 
+/* Whole or not at all: half of a pod's labels would select another one. */
+static void reads_labels(void **state)
+{
+	(void)state;
+	struct kube_pod p;
+	struct kube_service s;
+	static const struct {
+		const char *labels, *text;
+	} cases[] = {
+		{"{'app': 'sd', 'example.com/tier': 'gpu', 'none': ''}",
+		 "app=sd,example.com/tier=gpu,none="},
+		{"{}", ""},
+		{"[]", ""},
+		{"{'app': 'sd', 'strange': 'a,b=c'}", ""},
+		{"{'app': 'sd', 'number': 5}", ""},
+		{"{'': 'sd'}", ""},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char text[256];
+		snprintf(text, sizeof(text),
+			 "{'metadata': {'name': 'a', 'uid': 'u', 'labels': %s}}", cases[i].labels);
+		assert_true(kube_pod_read(parse(text), &p));
+		assert_string_equal(p.labels, cases[i].text);
+		assert_true(kube_service_read(parse(text), &s));
+		assert_string_equal(s.labels, cases[i].text);
+	}
+	char large[KUBE_LABELS_BYTES + 200];
+	snprintf(large, sizeof(large),
+		 "{'metadata': {'name': 'a', 'uid': 'u', 'labels': {'app': 'sd', 'x': '%0*d'}}}",
+		 KUBE_LABELS_BYTES, 1);
+	assert_true(kube_pod_read(parse(large), &p));
+	assert_string_equal(p.labels, "");
+}
+
 static void reads_a_pod(void **state)
 {
 	(void)state;
@@ -549,6 +583,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
 	const struct CMUnitTest tests[] = {
+		TEST(reads_labels),
 		TEST(reads_a_pod),
 		TEST(reads_in_which_order_pods_are_taken),
 		TEST(reads_both_addresses_in_one_spelling),
