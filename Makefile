@@ -208,7 +208,7 @@ test-kubernetes:
 	@deploy/deps.sh build test kubernetes
 	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods
 	@tests/kubernetes/build.sh || [ $$? -eq 3 ]
-	@tests/knative/build.sh || [ $$? -eq 3 ]
+	@tests/go/build.sh otlp autoscaler || [ $$? -eq 3 ]
 	@$(PYTHON) tests/run.py kubernetes
 
 # Against other projects' own programs, which it builds once: long. For people; what came of it goes
