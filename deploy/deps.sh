@@ -11,7 +11,7 @@ for purpose in "$@"; do
 		libprotobuf-c-dev protobuf-c-compiler" ;;
 	run) packages="$packages hey python3" ;;
 	test) packages="$packages libcmocka-dev clang-format python3 python3-pytest python3-pytest-xdist
-		python3-uvicorn python3-fastapi python3-websockets python3-hpack python3-hyperframe
+		python3-pip python3-uvicorn python3-fastapi python3-websockets python3-hpack python3-hyperframe
 		python3-grpcio python3-grpc-tools nghttp2-client curl hey openssl procps mount
 		util-linux" ;;
 	deep) packages="$packages clang libclang-rt-14-dev valgrind python3-h2" ;;

@@ -1,11 +1,9 @@
 """Knative's autoscaler as far as those are concerned who report to it: a WebSocket that takes
 WireStatMessages. Either one inside the test process, with a strict reader of protobuf's wire format,
-or Knative's own server and decoder (tests/knative), where Go has built it.
+or Knative's own server, decoder and decisions (tests/go/autoscaler), where Go has built them.
 """
 import asyncio
 import json
-import os
-import pathlib
 import re
 import struct
 import subprocess
@@ -14,9 +12,8 @@ import time
 
 import websockets
 
+from harness import go
 from harness.wait import PATIENCE, wait_until
-
-BUILD = pathlib.Path(__file__).resolve().parent.parent / "knative" / "build.sh"
 
 
 def varint(data, at):
@@ -141,23 +138,14 @@ class Autoscaler(Stats):
         self.loop.call_soon_threadsafe(self.loop.stop)
 
 
-def missing():
-    """Why there is no real one here; "" where there is."""
-    return subprocess.run([BUILD, "--missing"], text=True, stdout=subprocess.PIPE,
-                          check=True).stdout.strip()
-
-
 class RealAutoscaler(Stats):
     """Knative's own stat server, and its autoscaler's averages and decisions for one revision."""
 
     def __init__(self, *flags):
         super().__init__()
-        where = subprocess.run([BUILD, "--where"], text=True, stdout=subprocess.PIPE, check=True)
         self.scales = []
-        self.process = subprocess.Popen(
-            [pathlib.Path(where.stdout.strip()) / "autoscaler", *flags], text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ,
-                                                                    "SYSTEM_NAMESPACE": "x"})
+        self.process = subprocess.Popen([go.path("autoscaler"), *flags], text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.address = re.match(r"listening on (\S+)", self.process.stdout.readline())[1]
         threading.Thread(target=self._read, daemon=True).start()
 

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from harness.autoscaler import Autoscaler, RealAutoscaler, missing
+from harness import go
+from harness.autoscaler import Autoscaler, RealAutoscaler
 from harness.gateway import service
 from harness.wait import PATIENCE, wait_until
 
@@ -319,7 +320,7 @@ def test_elsewhere_they_mean_nothing(gateway, pod):
 
 @pytest.fixture
 def real():
-    why_not = missing()
+    why_not = go.missing("autoscaler")
     if why_not:
         pytest.skip(why_not)
     one = RealAutoscaler("-namespace", "models", "-revision", "rev", "-target", "1",

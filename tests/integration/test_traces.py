@@ -1,10 +1,11 @@
 """Traces of requests, as an OpenTelemetry collector gets them, and what it may do to us: nothing."""
 import json
 import re
+import subprocess
 
 import pytest
 
-from harness import otlp
+from harness import go, otlp
 from harness.demo import GENERATE, PROMPT, demo_command
 from harness.gateway import service
 from harness.keys import KeyFile, entry
@@ -383,6 +384,24 @@ def test_an_upgrade_is_seen_in_the_trace(front, pod, collector):
         way.append(at.name)
         parent, at = at.parent, spans.get(at.parent)
     assert way == ["work", "POST /job*", "work", "POST /job*"] and parent == PARENT
+
+
+def test_the_collectors_own_decoder_takes_all_of_it(front, pod, collector):
+    """Of every kind that there is, and text that a client has made up."""
+    why_not = go.missing("otlp")
+    if why_not:
+        pytest.skip(why_not)
+    front = front(options={"timeouts": {"response": "100ms"}})
+    one_job(front, pod)
+    late = front.open_post("/job/2'~%22%5c", headers=[("traceparent", SAMPLED),
+                                                      ("tracestate", "a=1,b=\"")])
+    job = pod.next()
+    assert late.read_response().status == 504
+    job.answer()
+    collector.wait_for_spans(6)
+    lines = b"".join(body + b"\n" for body in collector.bodies)
+    done = subprocess.run([go.path("otlp")], input=lines, stdout=subprocess.PIPE, check=True)
+    assert sum(map(int, done.stdout.split())) == len(collector.spans()) == 6
 
 
 @pytest.mark.parametrize("ca, fate", [("ca", "exported"), ("other-ca", "unreachable")])
