@@ -13,34 +13,31 @@
 /* What forwarding_add and Via add, but for the host. */
 enum { ADDED_BYTES = 184 };
 
-/* Whether the Connection header names this one, which makes it hop-by-hop too. */
-static bool is_nominated(const struct http_head *head, struct slice name)
+/* What the Connection headers name: those headers are hop-by-hop, too. */
+struct nominations {
+	struct slice names[HTTP_CONNECTION_OPTIONS_MAX];
+	size_t count;
+};
+
+static void list_nominations(struct nominations *n, const struct http_head *head)
 {
-	for (size_t i = 0; i < head->count; i++) {
+	n->count = 0;
+	for (size_t i = 0; head->connection_options && i < head->count; i++) {
+		struct slice list = head->headers[i].value, element;
 		if (head->headers[i].id != HEADER_CONNECTION)
 			continue;
-		struct slice list = head->headers[i].value, element;
-		while (slice_next_in_list(&list, &element))
-			if (element.len == name.len &&
-			    strncasecmp(element.at, name.at, name.len) == 0)
-				return true;
+		while (n->count < HTTP_CONNECTION_OPTIONS_MAX &&
+		       slice_next_in_list(&list, &element))
+			n->names[n->count++] = element;
 	}
-	return false;
 }
 
-/* Only a Connection header with more than the usual words can nominate others. */
-static bool has_nominations(const struct http_head *head)
+static bool is_nominated(const struct nominations *n, struct slice name)
 {
-	for (size_t i = 0; i < head->count; i++) {
-		struct slice list = head->headers[i].value, element;
-		if (head->headers[i].id != HEADER_CONNECTION)
-			continue;
-		while (slice_next_in_list(&list, &element))
-			if (!slice_is_nocase(element, "keep-alive") &&
-			    !slice_is_nocase(element, "close") &&
-			    !slice_is_nocase(element, "upgrade"))
-				return true;
-	}
+	for (size_t i = 0; i < n->count; i++)
+		if (n->names[i].len == name.len &&
+		    strncasecmp(n->names[i].at, name.at, name.len) == 0)
+			return true;
 	return false;
 }
 
@@ -159,14 +156,15 @@ static void add_kept(struct str *s, const struct http_head *head, const struct r
 		     const struct withheld *withheld)
 {
 	const struct forwarding_config *f = &x->gateway->config->forwarding;
-	bool nominations = has_nominations(head);
+	struct nominations nominations;
+	list_nominations(&nominations, head);
 	for (size_t i = 0; i < head->count; i++) {
 		const struct http_header *h = &head->headers[i];
 		if (header_is_hop_by_hop(h->id) || is_rewritten(h->id) ||
 		    (h->id == HEADER_MAX_FORWARDS && hops >= 0) || is_withheld(h, withheld) ||
 		    is_of_other_trace(trace, h->id) || is_for_activator(route, h->id) ||
 		    (!x->relay && forwarding_replaces(f, x->peer, h->id)) ||
-		    (nominations && is_nominated(head, h->name) && h->id != HEADER_VIA))
+		    (is_nominated(&nominations, h->name) && h->id != HEADER_VIA))
 			continue;
 		str_add_slice(s, h->name);
 		str_add(s, ": ", 2);
@@ -254,14 +252,15 @@ struct slice forward_cookie(const struct http_head *head, const char *name)
 size_t forward_answer_headers(const struct http_head *head, struct http_header *kept, size_t max,
 			      bool is_upgrade)
 {
-	bool nominations = has_nominations(head);
+	struct nominations nominations;
 	size_t n = 0;
+	list_nominations(&nominations, head);
 	for (size_t i = 0; i < head->count && n < max; i++) {
 		const struct http_header *h = &head->headers[i];
 		bool is_the_upgrade = is_upgrade && h->id == HEADER_UPGRADE;
 		if (!is_the_upgrade &&
 		    (header_is_hop_by_hop(h->id) || h->id == HEADER_CONTENT_LENGTH ||
-		     (nominations && is_nominated(head, h->name))))
+		     is_nominated(&nominations, h->name)))
 			continue;
 		kept[n++] = *h;
 	}

@@ -204,6 +204,8 @@ static const char *broken_rule(struct http_parser *p)
 		if (!syntax_is_text(h->headers[i].value))
 			return "a header's value contains control bytes";
 	}
+	if (h->connection_options > HTTP_CONNECTION_OPTIONS_MAX)
+		return "the Connection header has more than 64 options";
 	const char *fault = broken_framing(h);
 	if (fault || p->line.is_answer)
 		return fault;
@@ -225,6 +227,7 @@ static void read_connection(struct http_head *h)
 		if (h->headers[i].id != HEADER_CONNECTION)
 			continue;
 		while (slice_next_in_list(&list, &element)) {
+			h->connection_options++;
 			close |= slice_is_nocase(element, "close");
 			keep |= slice_is_nocase(element, "keep-alive");
 			upgrade |= slice_is_nocase(element, "upgrade");

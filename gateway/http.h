@@ -23,6 +23,10 @@ struct http_header {
 	enum header_id id; /* HEADER_OTHER: not one that the gateway looks at */
 };
 
+/* Each names a header that ends here: more would only make work, as every header is looked for among
+ * them. */
+enum { HTTP_CONNECTION_OPTIONS_MAX = 64 };
+
 /* A head; its slices are the parser's and last until that begins another message. */
 struct http_head {
 	struct slice method, target; /* of a request */
@@ -33,6 +37,7 @@ struct http_head {
 	size_t count;
 	int64_t content_length; /* -1: none was given */
 	bool is_chunked;
+	size_t connection_options; /* in all Connection headers; at most so many: */
 	bool keep_alive;
 	bool wants_upgrade; /* Connection: upgrade, and an Upgrade header */
 	bool expects_continue;

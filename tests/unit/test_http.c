@@ -48,6 +48,8 @@ struct row {
 #define POST		 "POST /p HTTP/1.1\r\n" H
 #define CHUNKED		 "Transfer-Encoding: chunked\r\n\r\n"
 #define OK		 "HTTP/1.1 200 OK\r\n"
+#define SIXTEEN_OPTIONS	 "a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,"
+#define OPTIONS_64	 SIXTEEN_OPTIONS SIXTEEN_OPTIONS SIXTEEN_OPTIONS SIXTEEN_OPTIONS
 #define SIXTY_FOUR	 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define SIXTY_FOUR_ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
 #define FOUR_TIMES(s)	 s s s s
@@ -66,6 +68,7 @@ static const struct row rows[] = {
 	GOOD("GET / HTTP/1.0\r\n\r\n", "GET / 1.0 close", "", 0),
 	GOOD("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET / 1.0", "", 0),
 	GOOD(GET H "Connection: close\r\n\r\n", "GET / 1.1 close", "", 0),
+	GOOD(GET H "Connection: " OPTIONS_64 "\r\n\r\n", "GET / 1.1", "", 0),
 	GOOD(GET H "Connection: x, Close\r\n\r\n", "GET / 1.1 close", "", 0),
 	GOOD(GET "hOsT: a\r\n\r\n", "GET / 1.1", "", 0),
 	GOOD(GET "Host:\r\n\r\n", "GET / 1.1", "", 0),
@@ -83,6 +86,9 @@ static const struct row rows[] = {
 	BAD("GET /  HTTP/1.1\r\n" H "\r\n"),
 	BAD("GET /#f HTTP/1.1\r\n" H "\r\n"),
 	BAD(GET "Host: a b\r\n\r\n"),
+	/* Each is looked for among all headers. */
+	BAD(GET H "Connection: " OPTIONS_64 "close\r\n\r\n"),
+	BAD(GET H "Connection: " OPTIONS_64 "\r\nA: b\r\nConnection: a\r\n\r\n"),
 	BAD(GET "Host: u@a\r\n\r\n"),
 	MORE("G", "...", 0),
 	MORE(GET H, "...", 0),
@@ -248,6 +254,7 @@ static const struct row rows[] = {
 	FAILS(OK "A: b\nC: d\r\n\r\n", ANSWER, HTTP_BAD),
 	FAILS(OK "A: b\r\n c\r\n\r\n", ANSWER, HTTP_BAD),
 	FAILS(OK "A: b\rC: d\r\n\r\n", ANSWER, HTTP_BAD),
+	FAILS(OK "Connection: " OPTIONS_64 "a\r\n\r\n", ANSWER, HTTP_BAD),
 	GOOD("HTTP/1.1 600 Odd\r\nContent-Length: 0\r\n\r\n", "600 1.1 length=0", "", ANSWER),
 	FAILS("HTTP/1.1 2000 OK\r\n\r\n", ANSWER, HTTP_BAD),
 	FAILS("HTTP/1.1 xyz OK\r\n\r\n", ANSWER, HTTP_BAD),
