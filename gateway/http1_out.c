@@ -6,7 +6,11 @@
 
 #include "gateway/http1_state.h"
 
-enum { PIECES = 16 };
+enum {
+	PIECES = 16,
+	SMALL_BYTES = 1 << 10,	   /* a piece that is worth a copy to save a call, */
+	GATHERED_BYTES = 16 << 10, /* up to so many */
+};
 
 static struct http1 *speaker_of(struct exchange *x)
 {
@@ -192,15 +196,38 @@ static void respond(struct exchange *x, const struct answer *a)
 	go_on_later(h);
 }
 
+/* A pod may send a thousand small chunks at once: they leave together, at this turn's end. */
+static void gather(struct http1 *h, const char *bytes, size_t len)
+{
+	struct str *s = &h->head_out;
+	if (h->framing == FRAMED_BY_CHUNKS)
+		str_printf(s, "%zx\r\n", len);
+	str_add(s, bytes, len);
+	if (h->framing == FRAMED_BY_CHUNKS)
+		str_add(s, "\r\n", 2);
+	if (s->failed)
+		http1_break(h, END_CLIENT_LEFT);
+	else if (s->len >= GATHERED_BYTES)
+		http1_flush_head(h);
+	else
+		go_on_later(h);
+}
+
 static void write_body(struct exchange *x, const char *bytes, size_t len)
 {
 	struct http1 *h = speaker_of(x);
 	struct iovec iov[4];
 	char size[24];
 	int n = 0;
-	if (!len)
+	int64_t now_us = loop_now_us(h->connection->gateway->loop);
+	if (!len || h->is_broken)
 		return;
 	x->bytes_out += (int64_t)len;
+	if (h->written_us == now_us && len <= SMALL_BYTES) {
+		gather(h, bytes, len);
+		return;
+	}
+	h->written_us = now_us;
 	if (h->head_out.len)
 		iov[n++] = (struct iovec){h->head_out.at, h->head_out.len};
 	if (h->framing == FRAMED_BY_CHUNKS)

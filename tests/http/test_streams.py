@@ -1,4 +1,6 @@
 """What flows while it is made: server-sent events, chunked answers of a job, WebSockets."""
+import random
+
 import pytest
 
 from harness.client import Broken
@@ -51,6 +53,22 @@ def test_an_answer_that_comes_byte_by_byte(front, pod):
             job.send(bytes([byte]))
         job.release()
         assert client.read_response().body == b"abcde"
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "2"])
+def test_many_pieces_at_once_keep_their_order(front, pod, version):
+    """Small ones leave together, large ones alone."""
+    rng = random.Random(version)
+    pieces = [rng.randbytes(rng.choice([1, 2, 1023, 1024, 1025, 40000])) for _ in range(500)]
+    pieces += [b"%d," % i for i in range(20000)]
+    client = front.http2() if version == "2" else front.client()
+    stream = client.get("/aside", **({} if version == "2" else {"version": version}))
+    job = pod.next()
+    job.begin()
+    job.send(b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces))
+    job.finish()
+    answer = client.answer(stream) if version == "2" else client.read_response()
+    assert answer.body == b"".join(pieces)
 
 
 def test_a_stream_holds_its_slot_to_its_end(front, pod):
