@@ -1,4 +1,4 @@
-module slotgate/tests/knative
+module slotgate/tests/go/autoscaler
 
 go 1.22
 
