@@ -117,11 +117,18 @@ static void on_scaling_failed(void *arg, const char *reason)
 	a->events->scaling_failed(a->owner, reason);
 }
 
+static void on_start_spent(void *arg, enum coldstart_mark phase, int64_t us)
+{
+	struct activator *a = arg;
+	a->events->start_spent(a->owner, phase, us);
+}
+
 static const struct service_observer observer = {
 	.pod_moved = on_pod_moved,
 	.pod_freed = on_pod_freed,
 	.pod_failed = on_pod_failed,
 	.scaling_failed = on_scaling_failed,
+	.start_spent = on_start_spent,
 	.slot_moved = on_slot_moved,
 	.slot_freed = on_slot_freed,
 };
@@ -157,6 +164,14 @@ static void on_answer(void *owner, enum pod_answer answer)
 	const struct pod *p = service_pod(a->service, at_pod);
 	if (p && answer != ANSWER_YES)
 		tell_why(a, p);
+}
+
+static void on_connected(void *owner)
+{
+	const struct attachment *at = owner;
+	const struct activator *a = at->activator;
+	if (!at->is_idle_check)
+		service_pod_listens(a->service, at->pod, now_of(a));
 }
 
 static void ask(struct activator *a, const struct decision *d)
@@ -272,8 +287,10 @@ struct activator *activator_new(const struct provider_host *host,
 	struct activator *a = mem_must_zalloc(sizeof(*a));
 	bool scalable = config_is_scalable(config);
 	a->host = *host;
-	a->probes = (struct probe_client){
-		.loop = host->loop, .http = host->http, .tls = config->pod_tls.context};
+	a->probes = (struct probe_client){.loop = host->loop,
+					  .http = host->http,
+					  .tls = config->pod_tls.context,
+					  .connected = on_connected};
 	a->config = config;
 	a->events = events;
 	a->owner = owner;

@@ -20,6 +20,7 @@ struct activator_events {
 	void (*slot_moved)(void *owner, const struct slot *, enum slot_state from);
 	void (*slot_freed)(void *owner, const struct slot *, int64_t now_us);
 	void (*scaling_failed)(void *owner, const char *reason);
+	void (*start_spent)(void *owner, enum coldstart_mark phase, int64_t us);
 	void (*probed)(void *owner, bool idle_check, enum pod_answer);
 	/* All that was to be decided has been, at the end of a turn in which anything changed. */
 	void (*settled)(void *owner);

@@ -7,6 +7,7 @@
 #ifndef SLOTGATE_BASE_CLOCK_H
 #define SLOTGATE_BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,10 @@ int64_t clock_thread_us(void); /* processor time of this thread: what it took, w
 /* Writes a wall time as RFC 3339 with milliseconds ("2026-01-31T08:00:00.123Z"). */
 enum { CLOCK_TEXT_BYTES = 32 };
 void clock_format(int64_t wall_us, char text[CLOCK_TEXT_BYTES]);
+
+/* Reads a wall time as RFC 3339 has it ("2026-01-31T08:00:00Z", also with a fraction or an offset).
+ * `is_exact`: it has a fraction, and so says more than the second. False: it is none. */
+bool clock_parse(const char *text, int64_t *wall_us, bool *is_exact);
 
 /* The same as HTTP writes it ("Sat, 31 Jan 2026 08:00:00 GMT"). */
 void clock_format_http(int64_t wall_us, char text[CLOCK_TEXT_BYTES]);

@@ -8,6 +8,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "gateway/backend.h"
+#include "gateway/coldstarts_json.h"
 #include "gateway/gateway.h"
 #include "gateway/history.h"
 #include "gateway/pages.h"
@@ -107,6 +108,14 @@ static void services(struct exchange *x, const struct http_head *head)
 		page_start(p);
 }
 
+static void coldstarts(struct exchange *x, const struct http_head *head)
+{
+	struct page *p =
+		page_new(x, &coldstarts_page, "application/json", slice_is(head->method, "HEAD"));
+	if (p)
+		page_start(p);
+}
+
 /* ?since=MS: only what is newer. */
 static void history(struct exchange *x, const struct http_head *head)
 {
@@ -174,9 +183,9 @@ static const struct address {
 	const char *path;
 	void (*show)(struct exchange *, const struct http_head *);
 } addresses[] = {
-	{"/healthz", healthz},	    {"/readyz", readyz},      {"/metrics", metrics},
-	{"/v1/services", services}, {"/v1/history", history}, {"/ui", ui_show},
-	{"/ui/page.css", ui_show},  {"/ui/page.js", ui_show},
+	{"/healthz", healthz},	    {"/readyz", readyz},       {"/metrics", metrics},
+	{"/v1/services", services}, {"/v1/history", history},  {"/v1/coldstarts", coldstarts},
+	{"/ui", ui_show},	    {"/ui/page.css", ui_show}, {"/ui/page.js", ui_show},
 };
 
 /* "Authorization: Bearer SECRET", where the configuration has one. */
@@ -259,7 +268,8 @@ static void begin(struct exchange *x, const struct http_head *head)
 				 .status = 404,
 				 .reason = "no_such_page",
 				 .detail = "GET /ui, /healthz, /readyz, /metrics, /v1/services, "
-					   "/v1/services/NAME/demand or /v1/history, "
+					   "/v1/services/NAME/demand, /v1/history or "
+					   "/v1/coldstarts, "
 					   "POST /v1/services/NAME/pods/POD/release"});
 }
 

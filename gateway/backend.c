@@ -49,10 +49,8 @@ static void on_pod_moved(void *owner, const struct pod *p, enum pod_state from)
 	}
 	if (is_up)
 		note_warming(b, p);
-	if (is_up && p->tenure == p->first_tenure) {
+	if (is_up && p->tenure == p->first_tenure)
 		metrics_observe(b->stats.cold_start, p->since_us - p->added_us);
-		history_started(b->history, p);
-	}
 }
 
 static void on_pod_failed(void *owner, const struct pod *p, const char *kind)
@@ -94,6 +92,12 @@ static void on_scaling_failed(void *owner, const char *reason)
 	struct backend *b = owner;
 	metrics_count(b->stats.scaling_failures);
 	history_trouble(b->history, "scaling failed", reason, "");
+}
+
+static void on_start_spent(void *owner, enum coldstart_mark phase, int64_t us)
+{
+	struct backend *b = owner;
+	stats_start_spent(&b->stats, coldstart_phase_name(phase), us);
 }
 
 struct search {
@@ -151,6 +155,7 @@ static const struct activator_events events = {
 	.slot_moved = on_slot_moved,
 	.slot_freed = on_slot_freed,
 	.scaling_failed = on_scaling_failed,
+	.start_spent = on_start_spent,
 	.probed = on_probed,
 	.settled = on_settled,
 	.is_taken = is_taken,

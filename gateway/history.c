@@ -13,7 +13,6 @@ enum {
 	POINTS = 360,
 	INTERVAL_S = 5,
 	WINDOW = 12, /* points that percentiles look back over: a minute */
-	STARTS = 16,
 	TROUBLES = 16,
 	QUANTILES = 4,
 	POINTS_A_STEP = 8,
@@ -36,12 +35,6 @@ struct point {
 	int64_t times_us[TIMES][QUANTILES]; /* of the last minute; -1: there was none */
 };
 
-struct start {
-	int64_t asked_ms;
-	int64_t starting_us, checking_us;
-	char pod[80];
-};
-
 struct trouble {
 	int64_t first_ms, last_ms;
 	uint64_t count; /* 0: unused */
@@ -55,8 +48,6 @@ struct history {
 	size_t point_count; /* ever; the ring has the last POINTS of them */
 	struct snapshot snapshots[WINDOW + 1];
 	uint64_t totals[TOTALS];
-	struct start starts[STARTS];
-	size_t start_count;
 	struct trouble troubles[TROUBLES];
 };
 
@@ -174,18 +165,6 @@ void history_free(struct history *h)
 
 /* --- what happens ---------------------------------------------------------------------------- */
 
-void history_started(struct history *h, const struct pod *p)
-{
-	if (!h)
-		return;
-	struct start *s = &h->starts[h->start_count++ % STARTS];
-	int64_t answered_us = p->answered_us ? p->answered_us : p->since_us;
-	s->asked_ms = (clock_wall_us() - (p->since_us - p->added_us)) / US_PER_MS;
-	s->starting_us = answered_us - p->added_us;
-	s->checking_us = p->since_us - answered_us;
-	snprintf(s->pod, sizeof(s->pod), "%s", p->name);
-}
-
 /* The same again, or the one that is longest ago. */
 static struct trouble *place_for(struct history *h, const struct trouble *new)
 {
@@ -221,20 +200,6 @@ static void add_text(struct str *s, const char *key, const char *value)
 {
 	str_printf(s, ",\"%s\":", key);
 	str_add_json(s, value, strlen(value));
-}
-
-static void add_starts(struct str *s, const struct history *h)
-{
-	size_t n = h->start_count < STARTS ? h->start_count : STARTS;
-	str_add_text(s, "],\"coldStarts\":[");
-	for (size_t i = 0; i < n; i++) {
-		const struct start *it = &h->starts[(h->start_count - 1 - i) % STARTS];
-		str_printf(s, "%s{\"at\":%lld,\"starting\":%.3f,\"checking\":%.3f", i ? "," : "",
-			   (long long)it->asked_ms, (double)it->starting_us / US_PER_S,
-			   (double)it->checking_us / US_PER_S);
-		add_text(s, "pod", it->pod);
-		str_add_char(s, '}');
-	}
 }
 
 static void add_troubles(struct str *s, const struct history *h)
@@ -302,10 +267,8 @@ static bool add_some(struct page *page, const struct history *h)
 	}
 	if (page->at < end)
 		return true;
-	if (h) {
-		add_starts(&page->text, h);
+	if (h)
 		add_troubles(&page->text, h);
-	}
 	str_add_text(&page->text, "]}");
 	return false;
 }

@@ -1,12 +1,11 @@
 /*
  * What a service did lately, for people who look at it: a point every five seconds for half an hour,
- * the last cold starts, and what went wrong last. Bounded, and sampled by a timer of its own, so that
+ * and what went wrong last. Bounded, and sampled by a timer of its own, so that
  * a request pays nothing for it.
  */
 #ifndef SLOTGATE_GATEWAY_HISTORY_H
 #define SLOTGATE_GATEWAY_HISTORY_H
 
-#include "activator/core/pod.h"
 #include "gateway/pages.h"
 
 struct backend;
@@ -14,9 +13,6 @@ struct history;
 
 struct history *history_new(struct backend *); /* start-up and configuration */
 void history_free(struct history *);	       /* NULL is harmless */
-
-/* A pod has become ready for the first time. */
-void history_started(struct history *, const struct pod *);
 
 /* Something went wrong: "refused", "queue_full", "". The same again is counted, not listed. NULL is
  * harmless. */

@@ -41,6 +41,8 @@ static void on_answer_head(struct job *j, const struct http_head *head)
 	}
 	j->answer_has_begun = true;
 	traced_work_answered(j, head->status);
+	if (!job_is_pass(j))
+		service_pod_speaks(job_service(j), j->pod, job_now(j));
 	j->answer_keeps_alive = head->keep_alive && head->minor == 1 && head->status != 101;
 	if (j->has_timed_out)
 		return;

@@ -6,6 +6,7 @@
 #include "activator/providers/supervisor.h"
 #include "config/config.h"
 #include "config/options.h"
+#include "gateway/coldstarts.h"
 #include "gateway/gateway.h"
 #include "gateway/top.h"
 #include "metrics/catalogue.h"
@@ -24,6 +25,12 @@ static const char usage[] =
 	"  slotgate top [--admin ADDR] [--token-file FILE] [--once]\n"
 	"                           the live state in a terminal; --once: one frame, for "
 	"scripts\n"
+	"  slotgate coldstarts [--admin ADDR] [--token-file FILE] [--service NAME] [--last N] "
+	"[--json]\n"
+	"                           where the last cold starts went, phase by phase\n"
+	"  slotgate coldstarts --events FILE\n"
+	"                           the same of what kubectl get pods,events -o json says (-: "
+	"stdin)\n"
 	"  slotgate help            this text\n"
 	"  slotgate help options    every option of the configuration, as Markdown\n"
 	"  slotgate help metrics    every metric, as Markdown\n"
@@ -145,6 +152,8 @@ int main(int argc, char **argv)
 				 : fail("a key needs its TENANT, and no more", "");
 	if (strcmp(verb, "top") == 0)
 		return top_run(argc - 2, argv + 2);
+	if (strcmp(verb, "coldstarts") == 0)
+		return coldstarts_run(argc - 2, argv + 2);
 	bool serves = strcmp(verb, "serve") == 0;
 	if (!serves && strcmp(verb, "check") != 0)
 		return fail(*verb ? "there is no command " : "a command is missing", verb);

@@ -46,6 +46,7 @@ struct page {
 	bool comma, inner_comma, is_inside;
 	int64_t since_ms;
 	size_t at;
+	uint64_t number;
 };
 
 struct pages {

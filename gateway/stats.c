@@ -119,6 +119,13 @@ void stats_probed(struct service_stats *s, const char *kind, const char *result)
 				      (const char *[]){s->service, kind, result}));
 }
 
+void stats_start_spent(struct service_stats *s, const char *phase, int64_t us)
+{
+	metrics_observe(metrics_histogram(s->registry, METRIC_COLD_START_PHASE,
+					  (const char *[]){s->service, phase}),
+			us);
+}
+
 void stats_bad_request(struct gateway *gw, const char *reason)
 {
 	metrics_count(metrics_counter(gw->metrics, METRIC_BAD_REQUESTS, &reason));

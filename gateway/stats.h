@@ -48,6 +48,7 @@ const char *client_phase_name(enum client_phase);
 void stats_refused(struct service_stats *, const char *reason);
 void stats_pod_failed(struct service_stats *, const char *kind);
 void stats_probed(struct service_stats *, const char *kind, const char *result);
+void stats_start_spent(struct service_stats *, const char *phase, int64_t us);
 void stats_bad_request(struct gateway *, const char *reason);
 void stats_reloaded(struct gateway *, bool success);
 

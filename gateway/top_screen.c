@@ -4,84 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TROUBLES_SHOWN = 5, NAME_COLUMNS = 30, STATE_COLUMNS = 12, SLOTS_SHOWN = 16, CELL = 160 };
-
-#define BOLD   "1"
-#define FAINT  "2"
-#define RED    "31"
-#define GREEN  "32"
-#define YELLOW "33"
-#define BLUE   "34"
-#define VIOLET "35"
-
-struct frame {
-	struct str *out;
-	struct top_look look;
-	const char *line_end;
-	int room;  /* columns left in this line */
-	int lines; /* written */
-};
-
-/* --- writing ---------------------------------------------------------------------------------- */
-
-static bool is_continuation(char c)
-{
-	return ((unsigned char)c & 0xc0) == 0x80;
-}
-
-/* As much of a text as there is room for; what could steer a terminal is shown as '?'. */
-static void put(struct frame *f, const char *style, const char *text)
-{
-	bool styled = style && f->look.colour;
-	if (styled)
-		str_printf(f->out, "\033[%sm", style);
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-		if (!is_continuation(*text) && --f->room < 0)
-			break;
-		str_add_char(f->out, c < 0x20 || c == 0x7f ? '?' : *text);
-	}
-	if (f->room < 0)
-		f->room = 0;
-	if (styled)
-		str_add_text(f->out, "\033[0m");
-}
-
-__attribute__((format(printf, 3, 4))) static void put_f(struct frame *f, const char *style,
-							const char *format, ...)
-{
-	char text[CELL];
-	va_list list;
-	va_start(list, format);
-	vsnprintf(text, sizeof(text), format, list);
-	va_end(list);
-	put(f, style, text);
-}
-
-/* A cell of a table, which ends where the next begins. */
-static void put_cell(struct frame *f, const char *style, const char *text, int width)
-{
-	int before = f->room, room = f->room - width;
-	f->room = before < width - 1 ? before : width - 1;
-	int given = f->room;
-	put(f, style, text);
-	int used = given - f->room;
-	f->room = before - used;
-	while (f->room > 0 && f->room > room)
-		put(f, NULL, " ");
-}
-
-static void end_line(struct frame *f)
-{
-	str_add_text(f->out, f->line_end);
-	f->room = f->look.columns;
-	f->lines++;
-}
-
-static bool has_room(const struct frame *f, int lines)
-{
-	return !f->look.lines || f->lines + lines < f->look.lines;
-}
+enum { TROUBLES_SHOWN = 5, NAME_COLUMNS = 30, STATE_COLUMNS = 12, SLOTS_SHOWN = 16 };
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
@@ -130,31 +53,23 @@ static bool point_number(const struct json *history, const struct json *point, c
 	return false;
 }
 
-static void format_seconds(double s, char text[16])
-{
-	if (s < 0.9995)
-		snprintf(text, 16, "%.0f ms", s * 1000);
-	else
-		snprintf(text, 16, s < 99.5 ? "%.1f s" : "%.0f s", s);
-}
-
 /* --- a service -------------------------------------------------------------------------------- */
 
 static void draw_percentiles(struct frame *f, const struct json *history, const struct json *point,
 			     const char *title, const char *prefix)
 {
 	static const char *const names[] = {"50", "90", "95", "99"};
-	put_cell(f, FAINT, title, 11);
+	frame_cell(f, FAINT, title, 11);
 	for (int i = 0; i < 4; i++) {
-		char column[16], value[16] = "-";
+		char column[16], value[FRAME_SECONDS_BYTES] = "-";
 		double s;
 		snprintf(column, sizeof(column), "%s%s", prefix, names[i]);
 		if (point_number(history, point, column, &s))
-			format_seconds(s, value);
-		put_f(f, FAINT, "P%s ", names[i]);
-		put_cell(f, NULL, value, 10);
+			frame_format_seconds(s, value);
+		frame_put_f(f, FAINT, "P%s ", names[i]);
+		frame_cell(f, NULL, value, 10);
 	}
-	end_line(f);
+	frame_end_line(f);
 }
 
 static void draw_head(struct frame *f, const struct json *service)
@@ -164,25 +79,25 @@ static void draw_head(struct frame *f, const struct json *service)
 			    number(service, "slots.confirming") +
 			    number(service, "slots.quarantined");
 	long long most = number(service, "scale.maxScale");
-	put(f, BOLD, text_of(service, "name"));
-	end_line(f);
-	put_f(f, NULL, "queue      %lld waiting of at most %lld", number(service, "queue.waiting"),
-	      number(service, "queue.maxRequests"));
-	end_line(f);
-	put_f(f, NULL, "slots      %lld at work, %lld free", at_work,
-	      number(service, "slots.free"));
-	end_line(f);
-	put_f(f, NULL, "pods       %lld ready, %lld starting, %lld wanted",
-	      number(service, "scale.ready"), number(service, "scale.starting"),
-	      number(service, "scale.desired"));
+	frame_put(f, BOLD, text_of(service, "name"));
+	frame_end_line(f);
+	frame_put_f(f, NULL, "queue      %lld waiting of at most %lld",
+		    number(service, "queue.waiting"), number(service, "queue.maxRequests"));
+	frame_end_line(f);
+	frame_put_f(f, NULL, "slots      %lld at work, %lld free", at_work,
+		    number(service, "slots.free"));
+	frame_end_line(f);
+	frame_put_f(f, NULL, "pods       %lld ready, %lld starting, %lld wanted",
+		    number(service, "scale.ready"), number(service, "scale.starting"),
+		    number(service, "scale.desired"));
 	if (most)
-		put_f(f, NULL, ", at most %lld", most);
-	end_line(f);
+		frame_put_f(f, NULL, ", at most %lld", most);
+	frame_end_line(f);
 	const char *failure = text_of(json_get(service, "scale"), "failure");
 	if (*failure) {
-		put(f, RED, "no pod can be started: ");
-		put(f, RED, failure);
-		end_line(f);
+		frame_put(f, RED, "no pod can be started: ");
+		frame_put(f, RED, failure);
+		frame_end_line(f);
 	}
 }
 
@@ -203,25 +118,25 @@ static void draw_answers(struct frame *f, const struct json *history, const stru
 			if (point_number(history, point, names[i], &value))
 				sums[i] += value;
 	}
-	put_cell(f, FAINT, "answers", 11);
+	frame_cell(f, FAINT, "answers", 11);
 	for (int i = 0; i < 5; i++)
-		put_f(f, NULL, "%s%.0f %s", i ? ", " : "", sums[i], titles[i]);
-	put(f, FAINT, " in a minute");
-	end_line(f);
+		frame_put_f(f, NULL, "%s%.0f %s", i ? ", " : "", sums[i], titles[i]);
+	frame_put(f, FAINT, " in a minute");
+	frame_end_line(f);
 }
 
 static void draw_troubles(struct frame *f, const struct json *past)
 {
 	int shown = 0;
 	JSON_EACH(trouble, json_get(past, "troubles")) {
-		if (shown++ == TROUBLES_SHOWN || !has_room(f, 2))
+		if (shown++ == TROUBLES_SHOWN || !frame_has_room(f, 2))
 			return;
-		put(f, RED, text_of(trouble, "kind"));
-		put(f, NULL, ": ");
-		put(f, NULL, text_of(trouble, "what"));
-		put_f(f, FAINT, " x %lld ", number(trouble, "count"));
-		put(f, FAINT, text_of(trouble, "pod"));
-		end_line(f);
+		frame_put(f, RED, text_of(trouble, "kind"));
+		frame_put(f, NULL, ": ");
+		frame_put(f, NULL, text_of(trouble, "what"));
+		frame_put_f(f, FAINT, " x %lld ", number(trouble, "count"));
+		frame_put(f, FAINT, text_of(trouble, "pod"));
+		frame_end_line(f);
 	}
 }
 
@@ -258,26 +173,26 @@ static void draw_pod(struct frame *f, const struct json *pod)
 		bar[i + 1] = '\0';
 	}
 	snprintf(since, sizeof(since), "%lld s", number(pod, "stateSeconds"));
-	put_cell(f, NULL, text_of(pod, "name"), NAME_COLUMNS);
-	put_cell(f, style, state, STATE_COLUMNS);
-	put_cell(f, FAINT, since, 10);
-	put_cell(f, style, bar, SLOTS_SHOWN + 2);
+	frame_cell(f, NULL, text_of(pod, "name"), NAME_COLUMNS);
+	frame_cell(f, style, state, STATE_COLUMNS);
+	frame_cell(f, FAINT, since, 10);
+	frame_cell(f, style, bar, SLOTS_SHOWN + 2);
 	if (!used)
-		put(f, FAINT, text_of(pod, "lastAnswer"));
-	end_line(f);
+		frame_put(f, FAINT, text_of(pod, "lastAnswer"));
+	frame_end_line(f);
 }
 
 static void draw_pods(struct frame *f, const struct json *pods)
 {
 	size_t left = json_count(pods);
 	if (!left) {
-		put(f, FAINT, "no pods");
-		end_line(f);
+		frame_put(f, FAINT, "no pods");
+		frame_end_line(f);
 	}
 	JSON_EACH(pod, pods) {
-		if (!has_room(f, left > 1 ? 2 : 1)) {
-			put_f(f, FAINT, "and %zu more pods", left);
-			end_line(f);
+		if (!frame_has_room(f, left > 1 ? 2 : 1)) {
+			frame_put_f(f, FAINT, "and %zu more pods", left);
+			frame_end_line(f);
 			return;
 		}
 		draw_pod(f, pod);
@@ -286,16 +201,17 @@ static void draw_pods(struct frame *f, const struct json *pods)
 }
 
 void top_draw(struct str *out, const struct json *services, const struct json *history,
-	      struct top_look look, const char *line_end)
+	      struct frame_look look, const char *line_end)
 {
-	struct frame f = {.out = out, .look = look, .line_end = line_end, .room = look.columns};
+	struct frame f;
 	enum { LINES_AT_LEAST = 9 };
+	frame_init(&f, out, look, line_end);
 	size_t left = json_count(json_get(services, "services"));
 	JSON_EACH(service, json_get(services, "services")) {
-		if (!has_room(&f, LINES_AT_LEAST) && f.lines) {
-			if (has_room(&f, 1)) {
-				put_f(&f, FAINT, "and %zu more services", left);
-				end_line(&f);
+		if (!frame_has_room(&f, LINES_AT_LEAST) && f.lines) {
+			if (frame_has_room(&f, 1)) {
+				frame_put_f(&f, FAINT, "and %zu more services", left);
+				frame_end_line(&f);
 			}
 			return;
 		}
@@ -307,7 +223,7 @@ void top_draw(struct str *out, const struct json *services, const struct json *h
 		draw_percentiles(&f, history, last_point(past), "work", "workP");
 		draw_troubles(&f, past);
 		draw_pods(&f, json_get(service, "pods"));
-		if (--left && has_room(&f, 1))
-			end_line(&f);
+		if (--left && frame_has_room(&f, 1))
+			frame_end_line(&f);
 	}
 }

@@ -6,15 +6,11 @@
 
 #include "base/json.h"
 #include "base/str.h"
-
-struct top_look {
-	int columns, lines; /* of the terminal; lines 0: as many as there are */
-	bool colour;
-};
+#include "gateway/frame.h"
 
 /* Appends a frame. `services` is /v1/services, `history` /v1/history or NULL. Lines end with
  * `line_end`, and none is longer than the terminal is wide. */
 void top_draw(struct str *, const struct json *services, const struct json *history,
-	      struct top_look, const char *line_end);
+	      struct frame_look, const char *line_end);
 
 #endif

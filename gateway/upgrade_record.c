@@ -86,6 +86,51 @@ static void say_autoscaler(struct str *packet, const struct autoscaler_record *a
 	say_int(packet, "zeroUs", a->zero_us);
 }
 
+static void record_start(struct recording *r, const struct coldstart *c)
+{
+	char ranks[COLDSTART_MARKS + 1] = "";
+	const struct pod *holder = service_pod(backend_service(r->backend), c->holder);
+	say_begin(r->packet, "coldStart");
+	say_text(r->packet, "key", c->key);
+	say_text(r->packet, "pod", c->pod);
+	say_text(r->packet, "of", holder ? holder->name : "");
+	say_text(r->packet, "node", c->node);
+	say_text(r->packet, "why", c->why);
+	say_int(r->packet, "state", c->state);
+	say_int(r->packet, "possible", c->possible);
+	say_int(r->packet, "imageBytes", c->image_bytes);
+	say_int(r->packet, "restarts", c->restarts);
+	say_int(r->packet, "begunUs", c->began_us);
+	say_int(r->packet, "counted", c->counted);
+	say_bool(r->packet, "imageWasThere", c->image_was_there);
+	say_bool(r->packet, "isGone", c->is_gone);
+	for (int i = 0; i < COLDSTART_MARKS; i++) {
+		ranks[i] = (char)('0' + c->ranks[i]);
+		if (c->at_us[i] != COLDSTART_UNKNOWN)
+			say_int(r->packet, coldstart_mark_name((enum coldstart_mark)i),
+				c->at_us[i]);
+	}
+	say_text(r->packet, "ranks", ranks);
+	tell(r, -1);
+}
+
+static void record_starts(struct recording *r, const struct coldstarts *all)
+{
+	for (int i = COLDSTART_STATES - 1; i >= 0; i--)
+		LIST_EACH(c, &all->states[i], const struct coldstart, link)
+			record_start(r, c);
+	for (size_t i = 0; i < all->order_count; i++) {
+		const struct coldstart_order *o = &all->orders[i];
+		say_begin(r->packet, "coldStartOrder");
+		if (o->demanded_us != COLDSTART_UNKNOWN)
+			say_int(r->packet, "demanded", o->demanded_us);
+		if (o->ordered_us != COLDSTART_UNKNOWN)
+			say_int(r->packet, "ordered", o->ordered_us);
+		say_int(r->packet, "decidedUs", o->decided_us);
+		tell(r, -1);
+	}
+}
+
 bool record_backend(struct channel *c, struct str *packet, struct backend *b)
 {
 	struct recording r = {.channel = c, .packet = packet, .backend = b};
@@ -101,9 +146,11 @@ bool record_backend(struct channel *c, struct str *packet, struct backend *b)
 	say_int(packet, "coldStartUs", s.cold_start_us);
 	say_int(packet, "warmUs", s.warm_us);
 	say_autoscaler(packet, &s.autoscaler);
+	say_int(packet, "ordered", s.ordered);
 	tell(&r, -1);
 	service_each_pod(backend_service(b), record_pod, &r);
 	provider_each(activator_provider(b->activator), record_process, &r);
+	record_starts(&r, service_coldstarts(backend_service(b)));
 	return !r.failed;
 }
 
@@ -166,6 +213,7 @@ static bool restore_service(struct restoring *r, const struct message *m)
 		.cold_start_us = message_int(m, "coldStartUs", 0),
 		.warm_us = message_int(m, "warmUs", now_of(r)),
 		.autoscaler = heard_autoscaler(m),
+		.ordered = message_int(m, "ordered", 0),
 	};
 	if (kind < PROVIDER_STATIC || kind > PROVIDER_KUBERNETES)
 		return false;
@@ -267,6 +315,53 @@ static bool restore_process(struct restoring *r, struct message *m)
 	return provider_adopt(activator_provider(r->backend->activator), &p);
 }
 
+static void copy_text(char *to, size_t size, const struct message *m, const char *key)
+{
+	snprintf(to, size, "%s", message_text(m, key));
+}
+
+/* That one of them cannot be kept is no reason to keep the old process. */
+static bool restore_start(struct restoring *r, const struct message *m)
+{
+	const char *ranks = message_text(m, "ranks");
+	struct coldstart c = {
+		.state = (enum coldstart_state)message_int(m, "state", COLDSTART_STATES),
+		.possible = (unsigned)message_int(m, "possible", 0) & COLDSTART_OF_KUBERNETES,
+		.image_bytes = message_int(m, "imageBytes", 0),
+		.restarts = message_int(m, "restarts", 0),
+		.began_us = message_int(m, "begunUs", now_of(r)),
+		.counted = (enum coldstart_mark)message_int(m, "counted", COLDSTART_MARKS),
+		.image_was_there = message_bool(m, "imageWasThere"),
+		.is_gone = message_bool(m, "isGone"),
+	};
+	copy_text(c.key, sizeof(c.key), m, "key");
+	copy_text(c.pod, sizeof(c.pod), m, "pod");
+	copy_text(c.node, sizeof(c.node), m, "node");
+	copy_text(c.why, sizeof(c.why), m, "why");
+	for (int i = 0; i < COLDSTART_MARKS; i++) {
+		c.at_us[i] = message_int(m, coldstart_mark_name((enum coldstart_mark)i),
+					 COLDSTART_UNKNOWN);
+		c.ranks[i] = (unsigned char)(ranks[0] ? ranks[0] - '0' : COLDSTART_RANKS);
+		ranks += ranks[0] != '\0';
+	}
+	if (r->backend &&
+	    !service_restore_start(backend_service(r->backend), &c, message_text(m, "of")))
+		log_debug("%s: the cold start of %s is not kept", r->backend->name, c.pod);
+	return r->backend != NULL;
+}
+
+static bool restore_order(struct restoring *r, const struct message *m)
+{
+	struct coldstart_order o = {
+		.demanded_us = message_int(m, "demanded", COLDSTART_UNKNOWN),
+		.ordered_us = message_int(m, "ordered", COLDSTART_UNKNOWN),
+		.decided_us = message_int(m, "decidedUs", now_of(r)),
+	};
+	if (r->backend)
+		coldstarts_restore_order(service_coldstarts(backend_service(r->backend)), &o);
+	return r->backend != NULL;
+}
+
 void adopted_key(char *key, size_t size, uint64_t backend, uint64_t grant)
 {
 	snprintf(key, size, "%llx/%llx", (unsigned long long)backend, (unsigned long long)grant);
@@ -309,5 +404,9 @@ bool restore(struct restoring *r, struct message *m)
 		return restore_slot(r, m);
 	if (message_is(m, "podEnd"))
 		return restore_pod_end(r);
+	if (message_is(m, "coldStart"))
+		return restore_start(r, m);
+	if (message_is(m, "coldStartOrder"))
+		return restore_order(r, m);
 	return message_is(m, "process") && restore_process(r, m);
 }

@@ -1,7 +1,8 @@
 /*
  * Inside an upgrade: a service's ledger and its provider's pods as packets, and back.
  *
- *   service (name, provider, ...), then for each pod: pod, slot..., podEnd; then process...
+ *   service (name, provider, ...), then for each pod: pod, slot..., podEnd; then process...,
+ *   coldStart..., coldStartOrder...
  */
 #ifndef SLOTGATE_GATEWAY_UPGRADE_RECORD_H
 #define SLOTGATE_GATEWAY_UPGRADE_RECORD_H

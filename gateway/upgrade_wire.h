@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "gateway/listener.h"
 
-enum { UPGRADE_PROTOCOL = 1, UPGRADE_PACKET_BYTES = 16 << 10 };
+enum { UPGRADE_PROTOCOL = 2, UPGRADE_PACKET_BYTES = 16 << 10 };
 
 /* --- saying --- */
 

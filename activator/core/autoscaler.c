@@ -251,15 +251,16 @@ int64_t autoscaler_from_zero(struct autoscaler *a, bool wake, int64_t now_us)
 	return a->desired = want;
 }
 
-void autoscaler_found(struct autoscaler *a, int64_t pods, int64_t now_us)
+bool autoscaler_found(struct autoscaler *a, int64_t pods, int64_t now_us)
 {
 	if (a->initial_until_us != INT64_MAX)
-		return; /* it has been at work: it knows better */
+		return false; /* it has been at work: it knows better */
 	a->found = pods;
 	a->desired = bound(a, pods > (int64_t)ceil(a->current / a->target)
 				      ? pods
 				      : (int64_t)ceil(a->current / a->target));
 	a->next_tick_us = now_us;
+	return true;
 }
 
 void autoscaler_record(struct autoscaler *a, int64_t now_us, struct autoscaler_record *r)

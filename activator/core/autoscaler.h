@@ -59,8 +59,9 @@ int64_t autoscaler_tick(struct autoscaler *, int64_t ready, bool wake, int64_t n
 /* The same out of turn while no pod is ready: the concurrency of this moment alone. */
 int64_t autoscaler_from_zero(struct autoscaler *, bool wake, int64_t now_us);
 
-/* There are so many pods already: they stand in for initialScale. Only at the start. */
-void autoscaler_found(struct autoscaler *, int64_t pods, int64_t now_us);
+/* There are so many pods already: they stand in for initialScale. False: it is not the start, and
+ * nothing has changed. */
+bool autoscaler_found(struct autoscaler *, int64_t pods, int64_t now_us);
 
 /* Goes on where another one was. */
 void autoscaler_record(struct autoscaler *, int64_t now_us, struct autoscaler_record *);

@@ -14,6 +14,7 @@ void service_record(struct service *s, int64_t now_us, struct service_record *r)
 		.service_time_us = s->service_time_us,
 		.cold_start_us = s->cold_start_us,
 		.warm_us = s->warm_us,
+		.ordered = s->ordered,
 	};
 	autoscaler_record(&s->autoscaler, now_us, &r->autoscaler);
 }
@@ -60,6 +61,8 @@ uint64_t service_restore_pod(struct service *s, const struct pod_record *r, int6
 			      service_pod_add(s, r->name, r->past_is_known, NULL, now_us));
 	if (!p)
 		return 0;
+	/* How it started is the other process's to tell. */
+	coldstarts_forget(&s->starts, coldstarts_get(&s->starts, p->start));
 	p->past_is_known = r->past_is_known;
 	p->was_ready = r->was_ready;
 	p->failures = (int)r->failures;
@@ -133,7 +136,19 @@ void service_resume(struct service *s, const struct service_record *r, int64_t n
 	s->service_time_us = r->service_time_us;
 	s->cold_start_us = r->cold_start_us;
 	s->warm_us = r->warm_us;
+	s->ordered = r->ordered;
+	s->need.is_blind = true; /* what waits has waited there already */
 	autoscaler_resume(&s->autoscaler, &r->autoscaler, now_us);
+}
+
+bool service_restore_start(struct service *s, const struct coldstart *from, const char *pod)
+{
+	const struct pod *p = map_get(&s->pod_names, pod);
+	if (!coldstarts_restore(&s->starts, from))
+		return false;
+	if (p)
+		service_pod_starts(s, p->id, coldstarts_by_key(&s->starts, from->key));
+	return true;
 }
 
 void service_keep_place(struct service *s, struct ticket *t, uint64_t order, int64_t enqueued_us,

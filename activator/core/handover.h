@@ -5,6 +5,7 @@
  *
  *	service_resume
  *	service_restore_pod, service_restore_slot ..., service_restore_pod_state	for each pod
+ *	service_restore_start, coldstarts_restore_order				for each of these
  *	service_keep_place							for each ticket
  *
  * A restored slot counts as any other: it ends by the same calls, made in the old owner's stead.
@@ -19,6 +20,7 @@ struct service_record {
 	int64_t service_time_us, cold_start_us; /* as estimated */
 	int64_t warm_us;			/* since when there has been a pod to grant */
 	struct autoscaler_record autoscaler;
+	int64_t ordered; /* pods, as the cold starts were told */
 };
 
 struct pod_record {
@@ -52,6 +54,10 @@ uint64_t service_restore_slot(struct service *, uint64_t pod, const struct slot_
 void service_restore_pod_state(struct service *, uint64_t pod, const struct pod_record *,
 			       int64_t now_us);
 void service_resume(struct service *, const struct service_record *, int64_t now_us);
+
+/* A cold start, under way or over; `pod` is whose it is, by the ledger's name for it, if there is one.
+ * False: no memory, or it makes no sense. */
+bool service_restore_start(struct service *, const struct coldstart *, const char *pod);
 
 /* The ticket, with its tenant, waits at this place from now on, though its request is still to come: it is not granted
  * before service_arrived, nor is anybody behind it, and it does not expire. */

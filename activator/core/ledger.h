@@ -9,10 +9,12 @@
  *   usage.c    what the pods' time goes into
  *   questions.c  when a pod is asked whether it is ready or idle, and what the answers mean
  *   scale.c    how many pods, and which ones go
+ *   starts.c   what the ledger sees of cold starts
  */
 #ifndef SLOTGATE_ACTIVATOR_CORE_LEDGER_H
 #define SLOTGATE_ACTIVATOR_CORE_LEDGER_H
 
+#include "activator/core/need.h"
 #include "activator/core/service.h"
 #include "base/map.h"
 #include "base/table.h"
@@ -69,9 +71,12 @@ struct service {
 	/* Scale. */
 	struct autoscaler autoscaler;
 	int64_t replicas;		 /* as told to the provider */
+	int64_t ordered;		 /* the same, as the cold starts were told */
 	int64_t elsewhere;		 /* pods that other gateways want besides */
 	int64_t scaling_failed_until_us; /* 0: it works */
 	char scaling_reason[256];
+	struct need need;
+	struct coldstarts starts;
 
 	/* What is known of times, for estimates; 0: nothing yet. */
 	int64_t service_time_us, cold_start_us;
@@ -140,6 +145,13 @@ struct ticket *queue_first(const struct service *); /* over all lanes; NULL: nob
 struct ticket *match(struct service *, const struct pod *);
 bool match_next(struct service *, int64_t now_us, struct decision *);
 void match_unreserve(struct service *, uint64_t ticket); /* no pod runs empty for it any more */
+
+/* starts.c */
+void starts_init(struct service *);
+void starts_note(struct service *, const struct pod *, enum coldstart_mark, int64_t now_us);
+void starts_order(struct service *, int64_t want, int64_t ready, int64_t now_us);
+void starts_found(struct service *, int64_t replicas);
+void starts_answer_over(struct service *, const struct pod *);
 
 /* scale.c */
 void scale_tick(struct service *, int64_t now_us);

@@ -100,6 +100,7 @@ struct pod {
 	enum pod_state withdrawn_from; /* where it goes back to if it may stay */
 	int64_t added_us;	       /* when it was asked for */
 	int64_t answered_us;	       /* first found ready, before any idle check; 0: not yet */
+	uint64_t start;		       /* its cold start (coldstart.h); 0: none is followed */
 	int failures;		       /* in a row */
 	int ejections;		       /* in a row: the back-off doubles */
 	int64_t ejected_until_us;

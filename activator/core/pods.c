@@ -87,6 +87,8 @@ void pod_move(struct service *s, struct pod *p, enum pod_state to, int64_t now_u
 		return;
 	if (was_cold && is_open(to))
 		s->warm_us = now_us;
+	if (from == POD_CHECKING && is_open(to))
+		starts_note(s, p, COLDSTART_CHECKED, now_us);
 	p->since_us = now_us;
 	p->last_answer = NULL;
 	p->idle_answers = 0;
@@ -152,6 +154,8 @@ void pod_is_ready(struct service *s, struct pod *p, int64_t now_us)
 		service_learn_cold_start(s, now_us - p->added_us);
 	if (!p->answered_us)
 		p->answered_us = now_us;
+	if (!p->was_ready)
+		starts_note(s, p, COLDSTART_READY, now_us);
 	p->was_ready = true;
 	/* Once back, one more failure is enough. */
 	if (p->failures >= s->config->ejection.consecutive_failures)

@@ -122,6 +122,7 @@ void scale_apply(struct service *s, int64_t now_us)
 		have--;
 	}
 	s->applying = false;
+	starts_order(s, want, ready_pods(s), now_us);
 	if (want != s->replicas || have < want) {
 		s->replicas = want;
 		s->scale_due = true;
@@ -141,7 +142,9 @@ static int64_t own_pods(const struct service *s)
 void scale_tick(struct service *s, int64_t now_us)
 {
 	autoscaler_tick(&s->autoscaler, own_pods(s), s->waiting_passes > 0, now_us);
+	s->need.is_blind = false;
 	scale_apply(s, now_us);
+	coldstarts_tick(&s->starts, now_us);
 }
 
 void scale_wake(struct service *s, int64_t now_us)
@@ -153,7 +156,8 @@ void scale_wake(struct service *s, int64_t now_us)
 
 void service_found_scale(struct service *s, int64_t replicas, int64_t now_us)
 {
-	autoscaler_found(&s->autoscaler, replicas, now_us);
+	if (autoscaler_found(&s->autoscaler, replicas, now_us))
+		starts_found(s, replicas);
 	scale_apply(s, now_us);
 }
 

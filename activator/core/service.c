@@ -35,6 +35,7 @@ struct service *service_new(const struct service_config *config, bool scalable,
 	table_init(&s->pod_ids);
 	table_init(&s->slot_ids);
 	heap_init(&s->pod_timers);
+	starts_init(s);
 	s->warm_us = now_us;
 	return s;
 
@@ -58,6 +59,7 @@ void service_free(struct service *s)
 	table_release(&s->pod_ids);
 	table_release(&s->slot_ids);
 	heap_release(&s->pod_timers);
+	coldstarts_release(&s->starts);
 	mem_free(s);
 }
 
@@ -92,7 +94,9 @@ void service_observe(struct service *s, int64_t now_us)
 		s->busy_since_us = 0;
 	else if (!s->busy_since_us)
 		s->busy_since_us = now_us;
-	autoscaler_observe(&s->autoscaler, (double)(busy + s->runnable_waiting), now_us);
+	double concurrency = (double)(busy + s->runnable_waiting);
+	autoscaler_observe(&s->autoscaler, concurrency, now_us);
+	need_observe(&s->need, concurrency, s->autoscaler.target, now_us);
 }
 
 static void count_slot(struct service *s, struct slot *slot, int by)
@@ -163,6 +167,8 @@ void slot_move(struct service *s, struct slot *slot, enum slot_state to, int64_t
 	count_slot(s, slot, 1);
 	list_push_back(&slot->pod->slots[to], &slot->link);
 	s->observer->slot_moved(s->observer_arg, slot, from);
+	if (to == SLOT_WORKING && !slot->is_pass)
+		starts_note(s, slot->pod, COLDSTART_REQUESTED, now_us);
 	service_observe(s, now_us);
 }
 
@@ -426,6 +432,8 @@ void service_finished(struct service *s, uint64_t grant, int64_t now_us)
 		return;
 	struct pod *p = slot->pod;
 	p->failures = p->ejections = 0;
+	if (!slot->is_pass)
+		starts_answer_over(s, p);
 	if (!slot->is_pass && slot->state == SLOT_WORKING)
 		service_learn_service_time(s, now_us - slot->granted_us);
 	if (slot->freed_by_idle && s->config->idle.kind != CHECK_NONE) {

@@ -23,6 +23,7 @@
 #define SLOTGATE_ACTIVATOR_CORE_SERVICE_H
 
 #include "activator/core/autoscaler.h"
+#include "activator/core/coldstart.h"
 #include "activator/core/pod.h"
 #include "activator/core/tenant.h"
 #include "activator/core/ticket.h"
@@ -40,6 +41,8 @@ struct service_observer {
 	void (*pod_freed)(void *arg, struct pod *);
 	void (*pod_failed)(void *arg, const struct pod *, const char *kind);
 	void (*scaling_failed)(void *arg, const char *reason);
+	/* A pod that became ready spent so long in a phase of its start; NULL: nobody counts it. */
+	void (*start_spent)(void *arg, enum coldstart_mark phase, int64_t us);
 };
 
 /* `scalable`: its provider starts and stops pods as told. The config must stay until configured
@@ -146,6 +149,22 @@ void service_found_scale(struct service *, int64_t replicas, int64_t now_us);
 
 /* Other gateways want so many of the same pods besides. */
 void service_elsewhere(struct service *, int64_t replicas, int64_t now_us);
+
+/* --- cold starts --------------------------------------------------------------------------- */
+
+/* Providers begin and end them, and set the marks that they hear of. */
+struct coldstarts *service_coldstarts(struct service *);
+
+/* The pod that this is the start of has been created: it came for what was ordered, or where others
+ * decide how many there are, for the work that no pod before it could do. */
+void service_start_comes(struct service *, struct coldstart *, int64_t created_us);
+
+/* This pod is the one that starts so: what the ledger sees of it belongs there. NULL is harmless. */
+void service_pod_starts(struct service *, uint64_t pod, struct coldstart *);
+
+/* Its port took a connection; the first byte of an answer came from it. */
+void service_pod_listens(struct service *, uint64_t pod, int64_t now_us);
+void service_pod_speaks(struct service *, uint64_t pod, int64_t now_us);
 
 /* --- time and decisions -------------------------------------------------------------------- */
 

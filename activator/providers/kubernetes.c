@@ -10,6 +10,7 @@
 #include "activator/providers/kubernetes_fleet.h"
 #include "activator/providers/kubernetes_follow.h"
 #include "activator/providers/kubernetes_scaler.h"
+#include "activator/providers/kubernetes_starts.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -33,6 +34,7 @@ struct kubernetes_provider {
 	char access_why[KUBE_WHY_BYTES]; /* "": there is an access */
 	struct kube_fleet fleet;
 	struct kube_follower services, slices, pods;
+	struct kube_starts starts;
 	struct kube_scaler scaler;
 	struct kube_election election;
 	struct timer tick, calm;
@@ -132,7 +134,9 @@ static void mark_pods(void *owner)
 static void put_pod(void *owner, const struct json *object)
 {
 	struct kubernetes_provider *s = owner;
+	bool is_new = !kube_fleet_knows(&s->fleet, object);
 	kube_fleet_put_pod(&s->fleet, object);
+	kube_starts_pod(&s->starts, object, is_new, s->pods.watch.state == KUBE_FOLLOWING);
 }
 
 static void gone_pod(void *owner, const struct json *object)
@@ -163,6 +167,14 @@ static void follow(struct kubernetes_provider *s, struct kube_follower *f, const
 	if (!path.failed)
 		kube_follower_start(f, path.at, timeout_s);
 	str_release(&path);
+}
+
+/* Of all pods in the namespace: Events know no labels. Pods are to be known before them. */
+static void follow_events(struct kubernetes_provider *s)
+{
+	if (s->has_access && s->fleet.pods_are_synced)
+		follow(s, &s->starts.events, "/api/v1", "events", "fieldSelector",
+		       "involvedObject.kind=Pod");
 }
 
 /* The pods' selector is the service's, once that is known. */
@@ -322,6 +334,7 @@ static void settle(void *owner)
 		return;
 	s->settled_us = now_of(s);
 	follow_pods(s);
+	follow_events(s);
 	share(s);
 	release_pods(s);
 	kube_fleet_settle(&s->fleet, now_of(s));
@@ -474,6 +487,7 @@ static void stop(struct kubernetes_provider *s)
 	kube_follower_stop(&s->services);
 	kube_follower_stop(&s->slices);
 	kube_follower_stop(&s->pods);
+	kube_follower_stop(&s->starts.events);
 	kube_scaler_stop(&s->scaler);
 	http_client_cancel(s->confirming);
 	s->confirming = NULL;
@@ -540,7 +554,8 @@ static void status(const struct provider *base, struct provider_status *to)
 		.is_writer = s->scaler.is_on && now_of(s) < s->scaler.writes_until_us,
 		.requests = s->client.requests,
 		.failures = s->client.failures,
-		.lists = s->services.watch.lists + s->slices.watch.lists + s->pods.watch.lists,
+		.lists = s->services.watch.lists + s->slices.watch.lists + s->pods.watch.lists +
+			 s->starts.events.watch.lists,
 		.writes = s->scaler.writes,
 		.conflicts = s->scaler.conflicts,
 		.deletions = s->scaler.deletions,
@@ -568,6 +583,7 @@ static void free_provider(struct provider *base)
 	kube_follower_release(&s->services);
 	kube_follower_release(&s->slices);
 	kube_follower_release(&s->pods);
+	kube_starts_release(&s->starts);
 	kube_scaler_release(&s->scaler);
 	kube_election_release(&s->election);
 	kube_fleet_release(&s->fleet);
@@ -587,6 +603,7 @@ static bool set_up(struct kubernetes_provider *s)
 	ok &= kube_follower_init(&s->services, loop, c, &service_sink, on_changed, s);
 	ok &= kube_follower_init(&s->slices, loop, c, &slice_sink, on_changed, s);
 	ok &= kube_follower_init(&s->pods, loop, c, &pod_sink, on_changed, s);
+	ok &= kube_starts_init(&s->starts, loop, c, &s->fleet);
 	ok &= kube_scaler_init(&s->scaler, loop, c, &s->fleet, on_changed, s);
 	ok &= kube_election_init(&s->election, loop, c, s->config->name, on_election, s);
 	return ok;

@@ -8,6 +8,7 @@
  *   kubernetes_watch     list and watch, sans-IO; kubernetes_follow asks for it
  *   kubernetes_slices    EndpointSlices, joined
  *   kubernetes_fleet     the pods by UID, and what the ledger is told of them
+ *   kubernetes_starts    where cold starts go, by what pods and Events say
  *   kubernetes_choice    which pods go, sans-IO
  *   kubernetes_scaler    replicas, marks and deletions, written
  *   kubernetes_election  which gateway writes them

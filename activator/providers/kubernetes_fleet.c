@@ -62,6 +62,14 @@ struct kube_member *kube_fleet_member(const struct kube_fleet *f, uint64_t pod)
 	return p ? p->provider_data : NULL;
 }
 
+bool kube_fleet_knows(const struct kube_fleet *f, const struct json *pod)
+{
+	struct kube_meta meta;
+	const struct kube_member *m =
+		kube_meta_read(pod, &meta) ? map_get(&f->by_uid, meta.uid) : NULL;
+	return m && (m->pod.meta.version[0] || m->id); /* else a slice has named it, no more */
+}
+
 /* --- what the ledger is told ----------------------------------------------------------------- */
 
 /* The ledger forgets one that is absent and idle by itself. */
@@ -71,6 +79,21 @@ static void look_again(struct kube_fleet *f, struct kube_member *m)
 		return;
 	m->id = 0;
 	m->is_removing = false;
+}
+
+static void end_start(struct kube_fleet *f, const struct kube_member *m)
+{
+	struct coldstarts *all = service_coldstarts(f->service);
+	coldstarts_end(all, coldstarts_by_key(all, m->pod.meta.uid));
+}
+
+/* Another may come in its place before it is over. */
+void kube_fleet_gives_up(const struct kube_fleet *f, const char *uid)
+{
+	struct coldstarts *all = service_coldstarts(f->service);
+	struct coldstart *c = coldstarts_by_key(all, uid);
+	if (c && c->state == COLDSTART_STARTING)
+		coldstarts_end(all, c);
 }
 
 static void take_away(struct kube_fleet *f, struct kube_member *m, int64_t now_us)
@@ -103,6 +126,8 @@ static void offer(struct kube_fleet *f, struct kube_member *m, int64_t now_us)
 	m->state = KUBE_OFFERED;
 	m->id = service_pod_add(f->service, m->ledger_name, m->seen_young && !f->has_others, m,
 				now_us);
+	service_pod_starts(f->service, m->id,
+			   coldstarts_by_key(service_coldstarts(f->service), m->pod.meta.uid));
 	if (!m->id) {
 		log_error("%s: no memory for pod %s", f->label, m->ledger_name);
 		m->state = KUBE_EXPECTED;
@@ -181,6 +206,7 @@ static void leave_place(struct kube_fleet *f, struct kube_member *m)
 
 void kube_fleet_over(struct kube_fleet *f, struct kube_member *m, int64_t now_us)
 {
+	end_start(f, m);
 	end(f, m, now_us);
 	drop(f, m);
 }
@@ -279,6 +305,7 @@ void kube_fleet_gone_pod(struct kube_fleet *f, const struct json *object, int64_
 		kube_pod_read(object, &pod) ? map_get(&f->by_uid, pod.meta.uid) : NULL;
 	if (!m)
 		return;
+	kube_fleet_gives_up(f, pod.meta.uid);
 	if (pod.meta.is_deleted)
 		kube_fleet_over(f, m, now_us);
 	else
@@ -390,6 +417,8 @@ static void settle(struct kube_fleet *f, struct kube_member *m, const struct kub
 	locate(f, m, e, now_us);
 	note_trouble(m, &m->pod, now_us);
 	m->was_ready |= e ? e->is_ready : m->pod.is_ready;
+	if (m->pod.has_ended)
+		end_start(f, m);
 	if (m->pod.has_ended && m->id) {
 		end(f, m, now_us);
 	} else if (may_have_work(f, m, e)) {
@@ -397,8 +426,10 @@ static void settle(struct kube_fleet *f, struct kube_member *m, const struct kub
 	} else if (m->state == KUBE_OFFERED && !f->is_held) {
 		take_away(f, m, now_us);
 	}
-	if (!kube_member_is_named(m) && !m->id)
+	if (!kube_member_is_named(m) && !m->id) {
+		end_start(f, m);
 		drop(f, m);
+	}
 }
 
 /* Where pods may not be listed, or the service selects none itself, slices alone tell of them. */

@@ -37,10 +37,11 @@ struct kube_member {
 	struct net_address address;
 	int port; /* 0: not known */
 	char host[NET_TEXT_BYTES];
-	char where[NET_TEXT_BYTES]; /* the address as text */
-	bool is_displaced;	    /* a younger one has that address, */
-	bool displaces;		    /* or this one has it, and others had it before */
-	bool left_work;		    /* it was over with work that nobody has seen the end of */
+	char container[KUBE_PORT_BYTES]; /* of its, the one that serves */
+	char where[NET_TEXT_BYTES];	 /* the address as text */
+	bool is_displaced;		 /* a younger one has that address, */
+	bool displaces;			 /* or this one has it, and others had it before */
+	bool left_work;			 /* it was over with work that nobody has seen the end of */
 	char ledger_name[KUBE_LEDGER_NAME_BYTES]; /* "": the ledger was never told of it */
 	uint64_t id;				  /* in the ledger; 0: not there */
 	int64_t trouble_us;			  /* since when it is in trouble */
@@ -97,6 +98,11 @@ void kube_fleet_settle(struct kube_fleet *, int64_t now_us);
 /* A pod of the ledger's that came from another process: known by its name again. */
 bool kube_fleet_adopt(struct kube_fleet *, const char *ledger_name, int64_t now_us);
 
+/* It will not come up any more: its cold start ends here, if it was not ready yet. */
+void kube_fleet_gives_up(const struct kube_fleet *, const char *uid);
+
+/* Whether a pod of this UID is known already. */
+bool kube_fleet_knows(const struct kube_fleet *, const struct json *pod);
 struct kube_member *kube_fleet_member(const struct kube_fleet *, uint64_t pod); /* NULL: none */
 
 /* The ledger chose it to go, but it may stay: it is offered anew. False: it still works. */

@@ -104,6 +104,8 @@ static void on_written(void *owner, const struct http_client_result *result)
 		succeed(s);
 		log_info("%s: replicas %" PRId64 " -> %" PRId64, s->fleet->label, before,
 			 now.wanted);
+		coldstarts_ordered(service_coldstarts(s->fleet->service), now.wanted - before,
+				   now_of(s));
 	} else {
 		fail(s, a.why[0] ? a.why : "the answer to a new scale is none");
 	}

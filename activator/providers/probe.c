@@ -126,6 +126,16 @@ static bool is_connected_to_itself(int fd)
 	return true;
 }
 
+static void go_on(struct probe *p)
+{
+	if (p->client.connected)
+		p->client.connected(p->owner);
+	if (p->kind == CHECK_HTTP_GET)
+		get(p);
+	else
+		answer_soon(p, ANSWER_YES);
+}
+
 static void on_connect(void *owner, unsigned what)
 {
 	struct probe *p = owner;
@@ -139,10 +149,8 @@ static void on_connect(void *owner, unsigned what)
 		return; /* not yet */
 	else if (is_connected_to_itself(p->io.fd))
 		answer_soon(p, ANSWER_REFUSED);
-	else if (p->kind == CHECK_HTTP_GET)
-		get(p);
 	else
-		answer_soon(p, ANSWER_YES);
+		go_on(p);
 }
 
 static void on_timeout(void *owner)

@@ -27,6 +27,8 @@ struct probe_client {
 	struct loop *loop;
 	struct http_client *http;
 	struct tls_context *tls; /* how an HTTP check is made; NULL: plain */
+	/* The pod's port has taken the connection; the answer comes later. NULL: nobody asks. */
+	void (*connected)(void *owner);
 };
 
 typedef void probe_fn(void *owner, enum pod_answer);

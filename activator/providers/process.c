@@ -222,6 +222,22 @@ static void judge_end(struct process *p, enum process_state was, const struct ch
 	}
 }
 
+static struct coldstart *start_of(const struct process *p)
+{
+	return coldstarts_by_key(service_coldstarts(p->provider->host.service), p->name);
+}
+
+static void begin_start(const struct process *p)
+{
+	struct coldstarts *all = service_coldstarts(p->provider->host.service);
+	struct coldstart *c =
+		coldstarts_begin(all, p->name, p->name, COLDSTART_OF_PROCESS, p->started_us);
+	if (!c)
+		return;
+	coldstart_set(c, COLDSTART_CREATED, p->started_us, COLDSTART_OWN);
+	service_start_comes(p->provider->host.service, c, p->started_us);
+}
+
 static void on_end(struct process *p, const struct child_event *event)
 {
 	struct process_provider *s = p->provider;
@@ -229,6 +245,7 @@ static void on_end(struct process *p, const struct child_event *event)
 	p->child = NULL;
 	output_finish(&p->output);
 	move(p, ENDED);
+	coldstarts_end(service_coldstarts(s->host.service), start_of(p));
 	service_pod_gone(s->host.service, p->pod, now_us(s));
 	judge_end(p, was, event);
 	s->host.changed(s->host.owner);
@@ -244,6 +261,10 @@ static void on_start(struct process *p, pid_t pid)
 	if (p->state != STARTING)
 		return; /* stopped before it ran */
 	p->pod = service_pod_add(s->host.service, p->name, true, p, now_us(s));
+	struct coldstart *c = start_of(p);
+	if (c)
+		coldstart_set(c, COLDSTART_STARTED, now_us(s), COLDSTART_OWN);
+	service_pod_starts(s->host.service, p->pod, c);
 	s->host.changed(s->host.owner);
 	if (p->pod)
 		return;
@@ -409,6 +430,7 @@ static bool start_one(struct process_provider *s)
 	int error = p ? launch(p) : 0;
 	if (p && !error) {
 		log_info("%s: starting %s", s->config->name, p->name);
+		begin_start(p);
 		move(p, STARTING);
 		timer_set(&p->startup, p->started_us + s->config->process.startup_timeout_us);
 		return true;
@@ -462,6 +484,7 @@ static void scale(struct provider *base, int64_t replicas)
 {
 	struct process_provider *s = self_of(base);
 	s->wanted = replicas;
+	coldstarts_ordered(service_coldstarts(s->host.service), replicas, now_us(s));
 	reconcile(s);
 }
 

@@ -59,6 +59,21 @@ static struct place *new_place(const struct net_address *address, const char *na
 	return it;
 }
 
+static void begin_start(struct static_provider *s, const struct place *it, int64_t now_us)
+{
+	struct coldstart *c = coldstarts_begin(service_coldstarts(s->host.service), it->name,
+					       it->name, COLDSTART_OF_STATIC, now_us);
+	if (c)
+		coldstart_set(c, COLDSTART_CREATED, now_us, COLDSTART_OWN);
+	service_pod_starts(s->host.service, it->pod, c);
+}
+
+static void end_start(struct static_provider *s, const struct place *it)
+{
+	struct coldstarts *all = service_coldstarts(s->host.service);
+	coldstarts_end(all, coldstarts_by_key(all, it->name));
+}
+
 /* Makes sure that the address is configured and its pod known. */
 static bool add(struct static_provider *s, const struct net_address *address, int64_t now_us)
 {
@@ -72,7 +87,10 @@ static bool add(struct static_provider *s, const struct net_address *address, in
 	if (!it)
 		return false;
 	it->keep = true;
+	bool is_new = !service_pod_by_name(s->host.service, name);
 	it->pod = service_pod_add(s->host.service, name, false, it, now_us);
+	if (is_new)
+		begin_start(s, it, now_us);
 	list_remove(&it->link);
 	list_push_back(&s->configured, &it->link);
 	return it->pod != 0;
@@ -99,6 +117,7 @@ static void apply(struct static_provider *s, const struct service_config *config
 			continue;
 		list_remove(&it->link);
 		list_push_back(&s->absent, &it->link);
+		end_start(s, it);
 		service_pod_absent(s->host.service, it->pod, now_us);
 	}
 	s->host.changed(s->host.owner);

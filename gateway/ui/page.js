@@ -1,4 +1,4 @@
-/* The page for people: polls /v1/services and /v1/history and draws what they say. */
+/* The page for people: polls /v1/services, /v1/history and /v1/coldstarts and draws what they say. */
 "use strict";
 
 const LOOK_MS = 1000; // between two looks at the live state
@@ -12,6 +12,7 @@ const $ = (id) => document.getElementById(id);
 
 const history = { columns: [], services: new Map(), last: 0, intervalSeconds: 5 };
 let services = [];
+let coldStarts = new Map(); // by their service's name, the newest first
 let chosen = null; // a service's name
 let offset = 0; // the gateway's clock, less ours
 
@@ -381,27 +382,52 @@ class Chart {
 
 /* --- cold starts, troubles, tenants -------------------------------------------------------- */
 
-function part(tone, share) {
+const TONES = { order: "grey", create: "grey", trigger: "amber", schedule: "amber",
+	prepare: "violet", pull_start: "blue", pull: "blue", start: "teal", listen: "teal",
+	ready: "teal", check: "violet", request: "grey", answer: "violet" };
+const UNDER_WAY = { starting: "starting", ready: "waits for its first request" };
+
+/* "pull 4 min 0 s"; of several phases nobody knows the border. */
+function spanText(span) {
+	return `${span.phases.join(" + ").replaceAll("_", " ")} ${seconds(span.seconds)}`;
+}
+
+function part(tone, share, title) {
 	const it = element("i", tone);
 	it.style.width = `${100 * share}%`;
+	it.title = title;
 	return it;
 }
 
+/* The phases in order, as long as they took; what is under way goes on behind them. */
+function waterfall(start, longest) {
+	const bars = element("div", "bars");
+	const told = start.spans.reduce((sum, span) => sum + span.seconds, 0);
+	bars.append(...start.spans.map((span) => part(
+		span.phases.length > 1 ? "unknown" : TONES[span.phases[0]],
+		span.seconds / longest, spanText(span))));
+	if (start.seconds > told)
+		bars.append(part("going-on", (start.seconds - told) / longest,
+			`since ${start.since || "it was seen"} ${seconds(start.seconds - told)}`));
+	return bars;
+}
+
 function showStarts(starts) {
-	const longest = Math.max(...starts.map((start) => start.starting + start.checking), 0.001);
-	$("starts").replaceChildren(...starts.slice(0, 8).map((start) => {
-		const it = element("li"), about = element("div", "about"), bars = element("div", "bars");
-		const whole = start.starting + start.checking;
+	const shown = starts.slice(0, 8);
+	const longest = Math.max(...shown.map((start) => start.seconds), 0.001);
+	$("starts").replaceChildren(...shown.map((start) => {
+		const it = element("li"), about = element("div", "about");
+		const state = UNDER_WAY[start.state] || (start.state === "gone" ? "gone before it answered" : "");
 		about.append(element("span", "", `${clockTime(start.at)} ${start.pod}`),
-			element("span", "", seconds(whole)));
-		bars.append(part("amber", start.starting / longest), part("blue", start.checking / longest));
-		bars.title = `starting ${seconds(start.starting)}, idle check ${seconds(start.checking)}`;
-		it.append(about, bars);
+			element("span", "", seconds(start.seconds)));
+		const long = [...start.spans].filter((span) => span.seconds >= start.seconds / 20);
+		it.append(about, waterfall(start, longest), element("p", "phases",
+			[state, ...long.map(spanText), start.state === "starting" ? start.why : ""]
+				.filter((text) => text).join(" · ")));
 		return it;
 	}));
 	$("starts-note").textContent = starts.length
-		? "From the provider's order until its API answers" +
-			(starts.some((start) => start.checking) ? "; blue: the idle check." : ".")
+		? "From the demand to the first byte of an answer; grey stripes: nobody told the border."
 		: "No pod has been started yet.";
 }
 
@@ -451,11 +477,11 @@ function show() {
 	$("sign-in").hidden = true;
 	if (!service)
 		return;
-	const past = history.services.get(chosen) || { points: [], coldStarts: [], troubles: [] };
+	const past = history.services.get(chosen) || { points: [], troubles: [] };
 	showFigures(service, past.points);
 	showPods(service);
 	showTenants(service.tenants);
-	showStarts(past.coldStarts);
+	showStarts(coldStarts.get(chosen) || []);
 	showTroubles(past.troubles);
 }
 
@@ -494,9 +520,11 @@ async function look() {
 		const due = looks++ % history.intervalSeconds === 0;
 		if (due) {
 			const past = await ask(`/v1/history?since=${history.last}`);
+			const starts = await ask("/v1/coldstarts");
 			if (mine !== generation)
 				return;
 			take(past);
+			coldStarts = new Map(starts.services.map((it) => [it.name, it.coldStarts]));
 		}
 		show();
 		if (due)

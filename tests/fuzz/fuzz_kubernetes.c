@@ -3,6 +3,7 @@
 
 #include "activator/providers/kubernetes_election.h"
 #include "activator/providers/kubernetes_fleet.h"
+#include "activator/providers/kubernetes_starts.h"
 #include "activator/providers/kubernetes_watch.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -151,6 +152,34 @@ static void play(const char *at, size_t len, bool lists_first)
 
 /* --- single objects -------------------------------------------------------------------------- */
 
+/* Whatever is said of it, a cold start's marks are in order and its spans add up. */
+static void read_start(const struct json *j)
+{
+	static const struct kube_heard heard = {NOW_US, NOW_US, true};
+	struct coldstarts all;
+	struct kube_times times;
+	struct kube_report report;
+	struct coldstart_span span;
+	int64_t at_us[COLDSTART_MARKS], end_us = COLDSTART_UNKNOWN;
+	coldstarts_init(&all);
+	struct coldstart *c = coldstarts_begin(&all, "u", "p", COLDSTART_OF_KUBERNETES, NOW_US);
+	if (c && kube_times_read(j, 80, &times))
+		kube_start_set_pod(c, &times, heard);
+	JSON_EACH(it, json_get(j, "items"))
+		if (c && kube_report_read(it, &report))
+			kube_start_set_report(c, &report, times.container, heard);
+	if (c)
+		coldstart_read(c, at_us);
+	for (enum coldstart_mark from = COLDSTART_DEMANDED;
+	     c && coldstart_next_span(c, at_us, from, &span); from = span.to) {
+		FUZZ_CHECK(span.us >= 0 && span.phases, span.us, span.phases);
+		FUZZ_CHECK(end_us == COLDSTART_UNKNOWN || span.from_us == end_us, span.from,
+			   span.to);
+		end_us = span.from_us + span.us;
+	}
+	coldstarts_release(&all);
+}
+
 static void read_objects(const char *at, size_t len)
 {
 	struct json_error error;
@@ -168,6 +197,7 @@ static void read_objects(const char *at, size_t len)
 		for (size_t i = 0; i < e.other_count; i++)
 			FUZZ_CHECK(e.others[i].pods >= 0, i, e.others[i].pods);
 	}
+	read_start(j);
 	kube_status_read(j, &status);
 	FUZZ_CHECK(strlen(status.message) < sizeof(status.message), 0, 0);
 	FUZZ_CHECK(kube_workload_trouble(j, why) == (why[0] != '\0'), why[0], 0);

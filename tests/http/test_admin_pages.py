@@ -75,8 +75,6 @@ def test_the_history_has_what_happened(gateway, pods):
     assert (at["refused"], at["serverErrors"], at["waiting"], at["atWork"]) == (3, 3, 1, 1)
     assert (at["ready"], at["working"], at["p50"] < 1) == (1, 1, True)
     service, = history(front)["services"]
-    start, = service["coldStarts"]
-    assert start["pod"] == pod.address and start["starting"] >= 0 and start["checking"] == 0
     trouble, = service["troubles"]
     assert (trouble["kind"], trouble["what"], trouble["count"]) == ("refused", "queue_full", 3)
     newest = service["points"][-1][0]

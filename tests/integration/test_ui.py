@@ -146,6 +146,8 @@ def test_it_shows_the_live_load(browser, front, load):
                "there are percentiles", timeout=20)
     wait_until(lambda: browser.count("#chart-answers rect") >= 1, "answers", timeout=20)
     assert browser.count("#starts li") == 3
+    wait_until(lambda: browser.count("#starts .bars .teal") >= 3, "phases")
+    wait_until(lambda: "listen" in browser.text("#starts"), "their names")
     wait_until(lambda: "refused: queue full" in browser.text("#troubles"), "the refusals")
     assert "3 wanted, at most 3" in browser.text("#figures")
     assert browser.count(".slot.working") >= 1

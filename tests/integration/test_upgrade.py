@@ -618,7 +618,7 @@ def say(peer, word, **more):
 
 
 def be_offered(peer):
-    say(peer, "hello", protocol=1)
+    say(peer, "hello", protocol=2)
     while hear(peer)["say"] != "listening":
         pass
 

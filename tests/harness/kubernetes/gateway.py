@@ -14,6 +14,7 @@ RULES = [
     ("", ["services"], ["list", "watch"]),
     ("discovery.k8s.io", ["endpointslices"], ["list", "watch"]),
     ("", ["pods"], ["get", "list", "watch", "patch", "delete"]),
+    ("", ["events"], ["list", "watch"]),
     ("apps", ["deployments", "statefulsets"], ["get"]),
     ("apps", ["deployments/scale", "statefulsets/scale"], ["get", "update"]),
     ("coordination.k8s.io", ["leases"], ["get", "create", "patch"]),

@@ -78,11 +78,13 @@ class Kubelet:
             pod.vanish()
         wait_until(lambda: not self.pods, lambda: f"pods end: {self.pods}", 30)
 
-    def event(self, pod, reason, message, kind="Normal", component="kubelet"):
+    def event(self, pod, reason, message, kind="Normal", component="kubelet", container=None):
         """A core/v1 Event, as the kubelet and most others write them."""
-        at = now()
+        at, about = now(), self._reference(pod)
+        if container:
+            about["fieldPath"] = f"spec.containers{{{container}}}"
         self._post_event({
-            "apiVersion": "v1", "kind": "Event", "involvedObject": self._reference(pod),
+            "apiVersion": "v1", "kind": "Event", "involvedObject": about,
             "reason": reason, "message": message, "type": kind, "count": 1,
             "firstTimestamp": at, "lastTimestamp": at, "source": {"component": component},
             "reportingComponent": component, "reportingInstance": ""}, pod)

@@ -275,7 +275,7 @@ class NodePod:
                    {"metadata": {"uid": self.uid}, "status": status}, "strategic", "status")
 
     def _event(self, reason, message, kind="Normal"):
-        self.kubelet.event(self, reason, message, kind)
+        self.kubelet.event(self, reason, message, kind, container=self.container["name"])
 
     def _scheduler_event(self, reason, message, kind="Normal"):
         self.kubelet.scheduler_event(self, reason, message, kind)
