@@ -122,7 +122,8 @@ def test_a_pod_that_flaps_keeps_its_count(api, namespace, kubelet, gateways, acc
     gateway = start(gateways, account, autoscaling={"minScale": 1, "maxScale": 1})
     gateway.wait_for(ready=1)
     [name] = [pod["metadata"]["name"] for pod in api.pods(namespace)]
-    wait_until(lambda: api.endpoints(namespace, "sd")[name]["conditions"]["ready"], "ready", LONG_S)
+    wait_until(lambda: name in api.endpoints(namespace, "sd")
+               and api.endpoints(namespace, "sd")[name]["conditions"]["ready"], "ready", LONG_S)
     answers = []
     work = threading.Thread(target=lambda: answers.extend(paint(gateway, 2)))
     work.start()
