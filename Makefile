@@ -52,10 +52,10 @@ endif
 LIBS := $(LLHTTP_LIBS) -levent_core -lcurl -lssl -lcrypto -lcjson -lnghttp2 -lprotobuf-c -lyaml -lm
 
 SRC  := $(wildcard base/*.c config/*.c metrics/*.c activator/*.c activator/core/*.c \
-        activator/providers/*.c gateway/*.c)
-PROTO := $(wildcard gateway/*.proto)
+        activator/providers/*.c gateway/*.c gateway/*/*.c)
+PROTO := $(wildcard gateway/*/*.proto)
 OBJ   = $(SRC:%.c=$(BUILD)/%.o) $(PROTO:%.proto=$(BUILD)/%.pb-c.o)
-LIB   = $(filter-out $(BUILD)/gateway/main.o,$(OBJ)) $(LLHTTP_OBJ)
+LIB   = $(filter-out $(BUILD)/gateway/command/main.o,$(OBJ)) $(LLHTTP_OBJ)
 POD_SRC   := $(wildcard tests/pods/*.c)
 UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT_HELP := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)) tests/torture/failing.c \
@@ -67,7 +67,8 @@ BENCH_PROGRAMS := pod load tls core count
 BENCH_MAIN := $(BENCH_PROGRAMS:%=tests/bench/%_main.c)
 BENCH_HELP := $(filter-out $(BENCH_MAIN),$(wildcard tests/bench/*.c))
 CODE      := $(wildcard base/*.[ch] config/*.[ch] metrics/*.[ch] activator/*.[ch] \
-             activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] tests/*/*.[ch])
+             activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] gateway/*/*.[ch] \
+             tests/*/*.[ch])
 
 .PHONY: all unit pods replay torture-gateway fuzzers bench-programs run observe test test-deep \
         test-kubernetes interop torture bench bench-full fuzz check format deps deps-test deps-deep \
@@ -108,15 +109,15 @@ $(BUILD)/%.pb-c.o: $(BUILD)/%.pb-c.c
 	@echo "  CC   $<"
 	@$(CC) -std=gnu11 -I$(@D) $(MODE) $(CFLAGS) -c $< -o $@
 
-$(BUILD)/gateway/%_messages.o: COMPILE += -isystem $(BUILD)/gateway
-$(BUILD)/gateway/keda_messages.o: $(BUILD)/gateway/externalscaler.pb-c.h
-$(BUILD)/gateway/knative_messages.o: $(BUILD)/gateway/autoscaler.pb-c.h
+$(BUILD)/gateway/autoscalers/%_messages.o: COMPILE += -isystem $(BUILD)/gateway/autoscalers
+$(BUILD)/gateway/autoscalers/keda_messages.o: $(BUILD)/gateway/autoscalers/externalscaler.pb-c.h
+$(BUILD)/gateway/autoscalers/knative_messages.o: $(BUILD)/gateway/autoscalers/autoscaler.pb-c.h
 
 # Only what says its version is built anew when that changes.
-$(addprefix $(BUILD)/gateway/,main.o gateway.o stats.o): COMPILE += -DSLOTGATE_VERSION='"$(VERSION)"'
+$(addprefix $(BUILD)/gateway/,command/main.o gateway.o stats.o): COMPILE += -DSLOTGATE_VERSION='"$(VERSION)"'
 
 # The page for people is in the binary.
-$(BUILD)/gateway/ui.o: gateway/ui/page.html gateway/ui/page.css gateway/ui/page.js
+$(BUILD)/gateway/admin/ui.o: gateway/admin/ui/page.html gateway/admin/ui/page.css gateway/admin/ui/page.js
 
 $(BUILD)/tests/pods/%.o: tests/pods/%.c
 	@mkdir -p $(@D)

@@ -5,8 +5,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/admin/history.h"
 #include "gateway/gateway.h"
-#include "gateway/history.h"
 #include "gateway/job.h"
 #include "gateway/upstream.h"
 

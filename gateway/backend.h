@@ -7,11 +7,11 @@
 
 #include "activator/activator.h"
 #include "config/config.h"
-#include "gateway/demand.h"
-#include "gateway/knative.h"
-#include "gateway/span.h"
+#include "gateway/autoscalers/demand.h"
+#include "gateway/autoscalers/knative.h"
 #include "gateway/stats.h"
 #include "gateway/tenants.h"
+#include "gateway/tracing/span.h"
 
 struct gateway;
 struct history;

@@ -9,9 +9,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gateway/http1.h"
-#include "gateway/http2.h"
-#include "gateway/relay.h"
+#include "gateway/http/http1.h"
+#include "gateway/http/http2.h"
+#include "gateway/upgrade/relay.h"
 
 /* How long the rest of a refused request is read away, so that the refusal arrives. */
 static const int64_t LINGER_US = 2 * US_PER_S;

@@ -21,7 +21,7 @@
 
 #include "base/net.h"
 #include "base/spool.h"
-#include "gateway/http.h"
+#include "gateway/http/http.h"
 
 struct exchange;
 struct gateway;

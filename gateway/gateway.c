@@ -11,18 +11,18 @@
 #include "base/http_client.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "gateway/admin.h"
+#include "gateway/admin/admin.h"
+#include "gateway/autoscalers/front_proxy.h"
+#include "gateway/autoscalers/metrics_api.h"
 #include "gateway/backend.h"
 #include "gateway/connection.h"
-#include "gateway/front_proxy.h"
 #include "gateway/listener.h"
-#include "gateway/metrics_api.h"
 #include "gateway/notify.h"
 #include "gateway/privileges.h"
 #include "gateway/request.h"
 #include "gateway/shed.h"
-#include "gateway/tracing.h"
-#include "gateway/upgrade.h"
+#include "gateway/tracing/tracing.h"
+#include "gateway/upgrade/upgrade.h"
 
 static const int64_t WATCH_US = US_PER_S;
 static const int64_t REFUSE_US = 500 * US_PER_MS;

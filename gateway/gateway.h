@@ -21,11 +21,11 @@
 #include "base/spool.h"
 #include "base/table.h"
 #include "config/config.h"
+#include "gateway/admin/pages.h"
+#include "gateway/autoscalers/keda.h"
 #include "gateway/fleet.h"
-#include "gateway/http.h"
-#include "gateway/inherited.h"
-#include "gateway/keda.h"
-#include "gateway/pages.h"
+#include "gateway/http/http.h"
+#include "gateway/upgrade/inherited.h"
 #include "metrics/metrics.h"
 
 enum { READ_BYTES = 64 << 10, READS_PER_TURN = 16, BROUGHT_PIECES = 16 };

@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/job_state.h"
-#include "gateway/traced.h"
-#include "gateway/upgrade.h"
+#include "gateway/tracing/traced.h"
+#include "gateway/upgrade/upgrade.h"
 
 enum { INTERRUPT_ANSWER_BYTES = 4096 };
 

@@ -13,7 +13,7 @@
 #include "activator/core/ticket.h"
 #include "base/spool.h"
 #include "gateway/backend.h"
-#include "gateway/http.h"
+#include "gateway/http/http.h"
 #include "gateway/upstream.h"
 
 struct gateway;

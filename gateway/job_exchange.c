@@ -4,9 +4,9 @@
 #include <sys/uio.h>
 
 #include "base/log.h"
-#include "gateway/forward.h"
+#include "gateway/http/forward.h"
 #include "gateway/job_state.h"
-#include "gateway/traced.h"
+#include "gateway/tracing/traced.h"
 
 enum { PIECES = 16, INTERIMS_MAX = 1000 };
 

@@ -6,9 +6,9 @@
 #define SLOTGATE_GATEWAY_JOB_STATE_H
 
 #include "gateway/gateway.h"
-#include "gateway/grant.h"
 #include "gateway/job.h"
 #include "gateway/request.h"
+#include "gateway/upgrade/grant.h"
 
 static inline struct gateway *job_gateway(const struct job *j)
 {

@@ -4,8 +4,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "gateway/http/websocket.h"
 #include "gateway/job_state.h"
-#include "gateway/websocket.h"
 
 static const int64_t GOODBYE_US = 2 * US_PER_S;
 

@@ -9,17 +9,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/access_log.h"
-#include "gateway/ending.h"
-#include "gateway/forwarding.h"
 #include "gateway/gateway.h"
+#include "gateway/http/forwarding.h"
 #include "gateway/rate_floor.h"
 #include "gateway/refuse.h"
-#include "gateway/relay.h"
 #include "gateway/reply.h"
 #include "gateway/router.h"
 #include "gateway/shed.h"
-#include "gateway/traced.h"
-#include "gateway/upgrade.h"
+#include "gateway/tracing/traced.h"
+#include "gateway/upgrade/ending.h"
+#include "gateway/upgrade/relay.h"
+#include "gateway/upgrade/upgrade.h"
 
 enum { LOGGED_METHOD_BYTES = 15, LOGGED_TARGET_BYTES = 127 };
 

@@ -11,7 +11,7 @@
 #define SLOTGATE_GATEWAY_REQUEST_H
 
 #include "gateway/exchange.h"
-#include "gateway/forward.h"
+#include "gateway/http/forward.h"
 #include "gateway/job.h"
 
 enum { REQUEST_POD_BYTES = 80 };

@@ -5,10 +5,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "gateway/forward.h"
 #include "gateway/gateway.h"
-#include "gateway/relay.h"
-#include "gateway/syntax.h"
+#include "gateway/http/forward.h"
+#include "gateway/http/syntax.h"
+#include "gateway/upgrade/relay.h"
 
 enum { HOST_BYTES = 256 };
 

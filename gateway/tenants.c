@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "gateway/backend.h"
-#include "gateway/forward.h"
 #include "gateway/gateway.h"
+#include "gateway/http/forward.h"
 
 /* Series are for people who look at them: what is above this number shares one. */
 enum { NAMED_MAX = 200 };

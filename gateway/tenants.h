@@ -8,7 +8,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/net.h"
-#include "gateway/http.h"
+#include "gateway/http/http.h"
 
 struct backend;
 

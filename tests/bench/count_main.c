@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/forward.h"
 #include "gateway/gateway.h"
+#include "gateway/http/forward.h"
 #include "gateway/router.h"
 
 static const char request[] = "POST /sdapi/v1/txt2img HTTP/1.1\r\n"

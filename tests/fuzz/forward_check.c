@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "gateway/forward.h"
 #include "gateway/gateway.h"
+#include "gateway/http/forward.h"
 #include "gateway/router.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/http_check.h"

@@ -2,7 +2,7 @@
 #ifndef SLOTGATE_TESTS_FUZZ_FORWARD_CHECK_H
 #define SLOTGATE_TESTS_FUZZ_FORWARD_CHECK_H
 
-#include "gateway/http.h"
+#include "gateway/http/http.h"
 
 void check_forward(const struct http_head *);
 

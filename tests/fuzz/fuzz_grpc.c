@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "gateway/grpc.h"
-#include "gateway/keda_messages.h"
+#include "gateway/autoscalers/grpc.h"
+#include "gateway/autoscalers/keda_messages.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/http_feed.h"
 

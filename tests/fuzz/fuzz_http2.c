@@ -11,7 +11,7 @@
 #include "base/h2.h"
 #include "base/list.h"
 #include "base/mem.h"
-#include "gateway/http2_head.h"
+#include "gateway/http/http2_head.h"
 #include "tests/fuzz/forward_check.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/http_check.h"

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "gateway/forward.h"
+#include "gateway/http/forward.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/http_check.h"
 #include "tests/fuzz/http_feed.h"

@@ -2,7 +2,7 @@
 #ifndef SLOTGATE_TESTS_FUZZ_HTTP_CHECK_H
 #define SLOTGATE_TESTS_FUZZ_HTTP_CHECK_H
 
-#include "gateway/http.h"
+#include "gateway/http/http.h"
 
 void check_request_head(const struct http_head *);
 void check_http2_head(const struct http_head *); /* in the words of HTTP/1 */

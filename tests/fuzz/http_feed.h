@@ -6,7 +6,7 @@
 #define SLOTGATE_TESTS_FUZZ_HTTP_FEED_H
 
 #include "base/str.h"
-#include "gateway/http.h"
+#include "gateway/http/http.h"
 
 enum { FEED_HEAD_BYTES = 2048, FEED_HEADERS = 16, FEED_MESSAGES = 8 };
 

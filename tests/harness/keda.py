@@ -14,7 +14,7 @@ import grpc  # noqa: E402
 
 from harness.wait import PATIENCE
 
-PROTO = Path(__file__).resolve().parents[2] / "gateway/externalscaler.proto"
+PROTO = Path(__file__).resolve().parents[2] / "gateway/autoscalers/externalscaler.proto"
 
 
 def _generate():

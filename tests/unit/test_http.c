@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/http.h"
+#include "gateway/http/http.h"
 
 enum { ANSWER = 1, TO_HEAD = 2, CLOSED = 4, HEAD_BYTES = 1024, MOST_HEADERS = 8 };
 

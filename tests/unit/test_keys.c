@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "config/config.h"
-#include "gateway/forward.h"
+#include "gateway/http/forward.h"
 
 /* SHA-256 of "abc" and of "" (FIPS 180-4's examples). */
 #define ABC   "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

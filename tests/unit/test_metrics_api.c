@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "gateway/label_selector.h"
-#include "gateway/quantity.h"
-#include "gateway/target.h"
+#include "gateway/autoscalers/label_selector.h"
+#include "gateway/autoscalers/quantity.h"
+#include "gateway/autoscalers/target.h"
 
 static enum label_selection look(const char *selector, const char *labels)
 {

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/json.h"
-#include "gateway/span.h"
+#include "gateway/tracing/span.h"
 
 static const struct span_resource resource = {"gw", "1.0", "instance", "host", 42};
 static struct json *document;

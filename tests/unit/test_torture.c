@@ -15,9 +15,9 @@
 #include "base/clock.h"
 #include "base/h2.h"
 #include "base/mem.h"
-#include "gateway/forward.h"
 #include "gateway/gateway.h"
-#include "gateway/http2_head.h"
+#include "gateway/http/forward.h"
+#include "gateway/http/http2_head.h"
 #include "metrics/exposition.h"
 #include "metrics/metrics.h"
 

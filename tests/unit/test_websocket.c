@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "gateway/websocket.h"
+#include "gateway/http/websocket.h"
 
 enum { FRAMES = 40, BYTES_MAX = 400000, ROUNDS = 300 };
 

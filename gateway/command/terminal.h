@@ -1,0 +1,15 @@
+/* The terminal that a command writes to, if there is one. */
+#ifndef SLOTGATE_GATEWAY_COMMAND_TERMINAL_H
+#define SLOTGATE_GATEWAY_COMMAND_TERMINAL_H
+
+#include <stddef.h>
+
+#include "gateway/command/frame.h"
+
+/* Its size, and whether colours are wanted (NO_COLOR); elsewhere 100 columns, as many lines as there
+ * are, and none. */
+struct frame_look terminal_look(void);
+
+void terminal_write(const char *bytes, size_t len);
+
+#endif
