@@ -201,7 +201,7 @@ static void leave_place(struct kube_fleet *f, struct kube_member *m)
 		return;
 	LIST_EACH(it, &f->members, struct kube_member, link)
 		if (it != m && it->is_displaced && strcmp(it->where, m->where) == 0)
-			take_place(f, it, 0);
+			take_place(f, it, 0); /* no time passes: whom it displaces is AWAY */
 }
 
 void kube_fleet_over(struct kube_fleet *f, struct kube_member *m, int64_t now_us)

@@ -48,10 +48,10 @@ def adversity_marked(api, namespace, kubelet, name):
 def test_a_busy_pod_is_never_taken(api, namespace, kubelet, gateways, account, adversity):
     """The one that works is each time the youngest, which a ReplicaSet takes first by itself. A pod
     that is taken ends at once, and its job with it."""
-    create_sd(api, namespace, 1, grace_s=1, args=["--service-time", "4s"])
+    create_sd(api, namespace, 1, grace_s=1, args=["--service-time", "8s"])
     gateway = start(gateways, account, autoscaling={"maxScaleDownRate": 100})
     gateway.wait_for(ready=1)
-    for _ in range(3):
+    for _ in range(2):
         [old] = left(api, namespace)
         gateway.wait_for(ready=1)
         with Painting(gateway, 3) as first:  # two more pods come, and all three work

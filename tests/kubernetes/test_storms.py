@@ -15,6 +15,7 @@ from harness.wait import wait_until
 
 PODS, EVENTS, CLIENTS = 1000, 1200, 200
 STORM_S = 420
+BACK_OFF_S = 90  # a watch that is cut again and again is begun anew after up to 30 s
 
 
 def uids(gateway):
@@ -171,6 +172,7 @@ def test_the_api_server_dies_under_load(cluster, api, namespace, kubelet, gatewa
 def test_watches_are_cut_in_the_middle_of_events(cluster, api, namespace, kubelet, gateways,
                                                  account):
     """Nothing is lost, and nothing has to be listed anew."""
+    signal.alarm(STORM_S)
     create_sd(api, namespace, 2)
     cutter = Cutter(cluster)
     try:
@@ -178,16 +180,16 @@ def test_watches_are_cut_in_the_middle_of_events(cluster, api, namespace, kubele
         gateway.wait_for(ready=2)
         lists = gateway.metrics()("slotgate_kubernetes_lists_total", service="sd")
         cutter.is_cutting = True
-        for count in (5, 1, 4, 2, 6, 3):
+        for count in (5, 1, 4):
             cuts = cutter.cuts
             api.scale(namespace, "sd", count)
             wait_until(lambda: len(api.list("Pod", namespace)) == count and uids(gateway)
                        == {pod["metadata"]["uid"]: "ready" for pod in api.pods(namespace)},
-                       lambda: f"{count} pods: {gateway.pods()}", LONG_S)
+                       lambda: f"{count} pods: {gateway.pods()}", BACK_OFF_S)
             assert cutter.cuts > cuts
         assert [answer.status for answer in paint(gateway, 3)] == [200] * 3
         assert gateway.metrics()("slotgate_kubernetes_lists_total", service="sd") == lists
         cutter.is_cutting = False
-        wait_until(lambda: is_up(gateway) == 1, "the watches stand", LONG_S)
+        wait_until(lambda: is_up(gateway) == 1, "the watches stand", BACK_OFF_S)
     finally:
         cutter.close()
