@@ -175,9 +175,14 @@ static void add_kept(struct str *s, const struct http_head *head, const struct r
 
 /* As long as a head gets that is not changed much. It waits with its request, which costs no more
  * than it must; more room is made if that was too little. */
-static size_t usual_length(const struct http_head *head, const struct route *route)
+static size_t usual_length(const struct http_head *head, const struct route *route,
+			   const struct own_headers *own)
 {
 	size_t n = head->method.len + route->target.len + 3 * route->host.len + ADDED_BYTES;
+	if (own->trace->is_ours)
+		n += sizeof("traceparent: \r\n") + TRACEPARENT_BYTES;
+	if (is_for_activator(route, HEADER_KNATIVE_PROXY))
+		n += sizeof("K-Proxy-Request: activator\r\n");
 	for (size_t i = 0; i < head->count; i++)
 		n += head->headers[i].name.len + head->headers[i].value.len + 4;
 	return n;
@@ -191,7 +196,7 @@ void forward_request_head(struct str *s, const struct http_head *head, const str
 	/* What comes from the process before this one has been told of the client there. */
 	bool is_first = !x->relay;
 	int64_t hops = is_first ? forward_hops_left(head) : -1;
-	str_fit(s, usual_length(head, route));
+	str_fit(s, usual_length(head, route, own));
 	str_add_slice(s, head->method);
 	str_add_text(s, route->lacks_path ? " /" : " ");
 	str_add_slice(s, route->target);

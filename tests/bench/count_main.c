@@ -55,7 +55,8 @@ static void one_request(struct exchange *x, struct http_parser *p, struct str *t
 	const struct http_head *head = parse(p, HTTP_IS_REQUEST, request, sizeof(request) - 1);
 	struct route route = router_find(x->gateway, x, head);
 	forward_request_id(head, id);
-	str_clear(text);
+	str_release(text); /* a head goes into a new one */
+	str_init(text);
 	forward_request_head(text, head, &route, x,
 			     &(struct own_headers){id, &(struct told_trace){0}},
 			     &(struct withheld){0});
