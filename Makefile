@@ -6,7 +6,7 @@
 #   make test       everything that is quick, under ASan and UBSan
 #   make test-deep  what takes longer: soak, fuzzing, valgrind, other compilers
 #   make test-kubernetes  against the real API server, which it builds once (needs Go)
-#   make interop    against KEDA's own operator, which it builds once (an hour; needs Go)
+#   make interop    against KEDA's own operator, which it builds once (half an hour; needs Go)
 #   make torture    each allocation fails once: over the unit tests, and under load
 #   make bench      slotgate beside HAProxy and nginx, under 10 minutes; bench-full: all rows
 #   make fuzz       fuzzing alone, for FUZZ_SECONDS (600) a target

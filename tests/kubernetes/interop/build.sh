@@ -2,7 +2,7 @@
 # Builds what `make interop` runs against, once, into a folder outside of the tree: other projects'
 # own programs, from their Go modules. It takes long and much memory; it goes on where it was ended.
 #
-#   build.sh            builds what is missing
+#   build.sh            builds what is missing; FULL=1: with all of KEDA's scalers (an hour more)
 #   build.sh --where    prints the folder
 #   build.sh --missing  prints in plain words what is missing, nothing if all is there
 #
@@ -10,8 +10,9 @@
 set -u
 
 KEDA=v2.21.0
+here=$(cd "$(dirname "$0")" && pwd)
 
-where=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/slotgate/interop-keda-$KEDA-$(uname -m)
+where=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/slotgate/interop-keda-$KEDA${FULL:+-full}-$(uname -m)
 KEDA_PROGRAMS="operator adapter"
 
 missing() {
@@ -32,6 +33,7 @@ keda() {
 		sed -n 's|^\t"Dir": "\(.*\)",$|\1|p') && [ -n "$module" ] || return 1
 	rm -rf "$where/keda-src" "$where/.keda-crds"
 	cp -r "$module" "$where/keda-src" && chmod -R u+w "$where/keda-src" || return 1
+	[ "${FULL:-}" ] || python3 "$here/trim_keda.py" "$where/keda-src" || return 1
 	for program in $KEDA_PROGRAMS; do
 		[ ! -x "$where/keda-$program" ] || continue
 		echo "  GO   keda-$program"
