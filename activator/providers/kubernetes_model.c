@@ -520,6 +520,38 @@ bool kube_workload_trouble(const struct json *object, char why[KUBE_TEXT_BYTES])
 	return false;
 }
 
+/* When it happened last; "" is before all times. */
+static const char *time_of_event(const struct json *event)
+{
+	static const char *const keys[] = {"series.lastObservedTime", "lastTimestamp", "eventTime"};
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		const char *at = json_text(json_find(event, keys[i]));
+		if (at && *at)
+			return at;
+	}
+	return "";
+}
+
+bool kube_events_last(const struct json *list, char version[KUBE_VERSION_BYTES],
+		      char why[KUBE_TEXT_BYTES])
+{
+	enum { TO_THE_SECOND = 19 }; /* behind that they are written in different ways */
+	const struct json *items = json_get(list, "items");
+	const char *last = "";
+	bool any = false;
+	JSON_EACH(it, json_is(items, JSON_LIST) ? items : NULL) {
+		const char *at = time_of_event(it), *text = json_text(json_get(it, "message"));
+		const struct json *its = json_find(it, "metadata.resourceVersion");
+		if (strncmp(at, last, TO_THE_SECOND) < 0 || !text || !*text ||
+		    !copy_name(its, version, KUBE_VERSION_BYTES))
+			continue;
+		copy_words(text, why, KUBE_TEXT_BYTES);
+		last = at;
+		any = true;
+	}
+	return any;
+}
+
 /* --- lists, events, faults -------------------------------------------------------------------- */
 
 bool kube_list_read(const struct json *document, struct kube_list *l)

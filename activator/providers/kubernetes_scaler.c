@@ -181,15 +181,58 @@ static void read_scale(struct kube_scaler *s)
 	str_release(&path);
 }
 
+static void on_events(void *owner, const struct http_client_result *result)
+{
+	struct kube_scaler *s = owner;
+	struct kube_answer a;
+	char version[KUBE_VERSION_BYTES] = "", why[KUBE_TEXT_BYTES];
+	s->exchange = NULL;
+	kube_answer_read(s->client, result, &a);
+	s->may_not_see_events = a.status == STATUS_FORBIDDEN;
+	if (kube_answer_is_good(&a)) {
+		bool any = kube_events_last(a.document, version, why);
+		if (!s->knows_event)
+			memcpy(s->event, version, sizeof(s->event));
+		s->knows_event = true;
+		bool is_new = any && strcmp(version, s->event) != 0;
+		snprintf(s->stuck, sizeof(s->stuck), "%s", is_new ? why : "");
+	}
+	json_free(a.document);
+	done(s);
+}
+
+/* A StatefulSet says in no condition that it cannot create its pods. An old event may be of another
+ * time: what counts is that it happens again. */
+static void look_at_events(struct kube_scaler *s)
+{
+	struct str path;
+	str_init(&path);
+	str_printf(&path, "/api/v1/namespaces/%s/events?limit=100&fieldSelector=",
+		   s->client->access.name_space.at);
+	str_add_text(&path, "reason%3DFailedCreate%2CinvolvedObject.name%3D");
+	kube_add_encoded(&path, strrchr(s->workload.at, '/') + 1);
+	struct kube_request r = {.path = path.at, .timeout_us = TIMEOUT_US};
+	if (!path.failed)
+		s->exchange = kube_client_send(s->client, &r, on_events, s);
+	str_release(&path);
+}
+
 static void on_looked(void *owner, const struct http_client_result *result)
 {
 	struct kube_scaler *s = owner;
 	struct kube_answer a;
 	s->exchange = NULL;
 	kube_answer_read(s->client, result, &a);
-	if (kube_answer_is_good(&a))
-		kube_workload_trouble(a.document, s->stuck);
+	bool is_good = kube_answer_is_good(&a);
+	char why[KUBE_TEXT_BYTES];
+	bool is_told = is_good && kube_workload_trouble(a.document, why);
 	json_free(a.document);
+	if (is_good && !is_told && !s->may_not_see_events)
+		look_at_events(s);
+	if (s->exchange)
+		return;
+	if (is_good)
+		memcpy(s->stuck, why, sizeof(s->stuck));
 	done(s);
 }
 
@@ -388,8 +431,10 @@ static void run(void *owner)
 	bool is_short = is_short_of_pods(s);
 	if (!s->exchange && is_short && now - s->looked_us >= LOOK_US)
 		look(s);
-	if (!is_short)
+	if (!is_short) {
 		s->stuck[0] = '\0';
+		s->knows_event = false;
+	}
 	timer_set(&s->timer, now + (is_short ? LOOK_US : POLL_US));
 }
 

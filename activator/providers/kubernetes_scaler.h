@@ -41,6 +41,10 @@ struct kube_scaler {
 	char in_the_way[KUBE_UID_BYTES]; /* of the pod that is known to keep others; "": none */
 	struct timer timer;
 	struct task task;
+	char event
+		[KUBE_VERSION_BYTES]; /* the last failure to create pods that was there before... */
+	bool knows_event;	      /* ...pods were missing, as far as is known */
+	bool may_not_see_events;
 	char why[KUBE_WHY_BYTES];    /* the last step failed; "": it did not */
 	char stuck[KUBE_TEXT_BYTES]; /* why its pods cannot be created; "": they can */
 	uint64_t writes, conflicts, deletions;

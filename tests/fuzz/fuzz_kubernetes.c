@@ -201,6 +201,8 @@ static void read_objects(const char *at, size_t len)
 	kube_status_read(j, &status);
 	FUZZ_CHECK(strlen(status.message) < sizeof(status.message), 0, 0);
 	FUZZ_CHECK(kube_workload_trouble(j, why) == (why[0] != '\0'), why[0], 0);
+	char version[KUBE_VERSION_BYTES] = "";
+	FUZZ_CHECK(kube_events_last(j, version, why) == (version[0] != '\0'), version[0], 0);
 	json_free(j);
 }
 

@@ -64,11 +64,13 @@ def test_who_waits_is_told_why_no_pod_comes(api, namespace, kubelet, gateways, a
     assert says in gateway.service()["scale"]["failure"]
 
 
-def test_a_quota_is_told(api, namespace, kubelet, gateways, account):
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def test_a_quota_is_told(api, namespace, kubelet, gateways, account, kind):
+    """The one has a condition for it, the other says so in Events only."""
     api.create({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"},
                 "spec": {"hard": {"pods": "0"}}}, namespace)
-    create_sd(api, namespace)
-    gateway = start(gateways, account)
+    create_sd(api, namespace, kind=kind)
+    gateway = start(gateways, account, kubernetes={"scale": {"resource": f"{kind.lower()}s"}})
     [answer] = paint(gateway, 1)
     assert answer.status == 503
     assert "quota" in gateway.service()["scale"]["failure"], gateway.log()[-4000:]

@@ -384,6 +384,25 @@ static void reads_scales_lists_events_and_faults(void **state)
 	assert_false(kube_workload_trouble(parse("{}"), why));
 }
 
+static void reads_why_pods_are_not_created_from_events(void **state)
+{
+	(void)state;
+	static const char events[] =
+		"{'items': [{'message': 'old', 'lastTimestamp': '2026-01-01T00:00:09Z', "
+		"'metadata': "
+		"{'resourceVersion': '1'}}, {'message': 'last', 'lastTimestamp': null, "
+		"'eventTime': "
+		"'2026-01-01T00:00:12.000000Z', 'metadata': {'resourceVersion': '2'}}, {'message': "
+		"'first', 'lastTimestamp': '2026-01-01T00:00:11Z', 'metadata': {'resourceVersion': "
+		"'3'}}, {'message': 'never', 'metadata': {'resourceVersion': '4'}}, "
+		"{'lastTimestamp': '2027-01-01T00:00:00Z'}]}";
+	char version[KUBE_VERSION_BYTES], why[KUBE_TEXT_BYTES];
+	assert_true(kube_events_last(parse(events), version, why));
+	assert_string_equal(version, "2");
+	assert_string_equal(why, "last");
+	assert_false(kube_events_last(parse("{'items': 1}"), version, why));
+}
+
 static void a_lease_is_over_by_our_own_clock(void **state)
 {
 	(void)state;
@@ -594,6 +613,7 @@ int main(void)
 		TEST(slices_are_joined),
 		TEST(what_is_no_pod_is_known_by_its_address),
 		TEST(reads_scales_lists_events_and_faults),
+		TEST(reads_why_pods_are_not_created_from_events),
 		TEST(a_lease_is_over_by_our_own_clock),
 		TEST(rewrites_yaml),
 		TEST(reads_a_kubeconfig),
