@@ -23,7 +23,7 @@ def test_the_page_is_served_as_it_is_in_the_repository(gateway, pod, path, kind)
     status, headers, text = front.admin(path)
     assert status == 200 and kind in headers["Content-Type"]
     name = path.split("?")[0].replace("/ui/", "") if "page" in path else "page.html"
-    assert text == (ROOT / "gateway" / "ui" / name).read_text()
+    assert text == (ROOT / "gateway" / "admin" / "ui" / name).read_text()
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -32,7 +32,7 @@ def test_the_page_is_served_as_it_is_in_the_repository(gateway, pod, path, kind)
 
 
 def test_the_page_needs_nothing_from_elsewhere():
-    for file in (ROOT / "gateway" / "ui").iterdir():
+    for file in (ROOT / "gateway" / "admin" / "ui").iterdir():
         urls = re.findall(r"https?://[^\"'\s]+", file.read_text())
         assert set(urls) <= {"http://www.w3.org/2000/svg"}, file
 
