@@ -74,8 +74,6 @@ struct connection *connection_start(struct gateway *gw, struct listener *l, int 
 	connection_time_out_in(c, gw->config->limits.header_timeout_us);
 	if (!stream_open(&c->stream, gw->loop, fd, tls, on_io, c) || (l->tls && !tls))
 		connection_die(c);
-	io_be_patient(
-		&c->stream.io); /* a pod whose answer has come in the same turn is free first */
 	return c;
 }
 

@@ -75,6 +75,7 @@ struct exchange_ops {
 	void (*write)(struct exchange *, const char *bytes, size_t len);
 	void (*end)(struct exchange *, const struct http_header *trailers, size_t count);
 	void (*reset)(struct exchange *);
+	bool (*look)(struct exchange *);
 };
 
 struct exchange {
@@ -143,6 +144,13 @@ static inline void exchange_end_with(struct exchange *x, const struct http_heade
 static inline void exchange_reset(struct exchange *x)
 {
 	x->ops->reset(x);
+}
+
+/* Looks whether the client of an exchange that waits has left, although nobody has heard of it yet. True:
+ * it has, and `left` has been called. */
+static inline bool exchange_look(struct exchange *x)
+{
+	return x->ops->look(x);
 }
 
 #endif

@@ -220,6 +220,8 @@ void job_granted(struct job *j, uint64_t grant, uint64_t pod)
 	j->grant = grant;
 	j->pod = pod;
 	job_move(j, JOB_CONNECTING);
+	if (request_has_left(j->request))
+		return; /* and the slot is free again */
 	request_granted(j->request, service_pod(job_service(j), pod));
 	traced_work_begin(j);
 	job_connect(j);

@@ -339,6 +339,12 @@ void request_requeued(struct request *r)
 
 /* --- the job works --------------------------------------------------------------------------- */
 
+/* Nobody waits who is granted in the turn in which it came. */
+bool request_has_left(struct request *r)
+{
+	return now_of(r) > r->queued_us && exchange_look(r->exchange);
+}
+
 void request_granted(struct request *r, const struct pod *p)
 {
 	r->granted_us = now_of(r);

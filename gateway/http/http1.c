@@ -70,6 +70,8 @@ static void *open_speaker(struct connection *c)
 	h->connection = c;
 	h->exchange.ops = &http1_exchange_ops;
 	connection_introduce(c, &h->exchange);
+	io_be_patient(
+		&c->stream.io); /* a pod whose answer has come in the same turn is free first */
 	account(h);
 	return h;
 }
@@ -438,6 +440,15 @@ static void look_after_client(struct http1 *h)
 	if (waits(h) && !net_is_idle(h->connection->stream.io.fd) &&
 	    (connection_has_left(h->connection) || !read_ahead(h)))
 		lose(h, END_CLIENT_LEFT);
+}
+
+/* Reads nothing: what the gateway's buffer holds may still be wanted. */
+bool http1_look(struct http1 *h)
+{
+	if (net_is_idle(h->connection->stream.io.fd) || !connection_has_left(h->connection))
+		return false;
+	lose(h, END_CLIENT_LEFT);
+	return true;
 }
 
 /* --- events ---------------------------------------------------------------------------------- */

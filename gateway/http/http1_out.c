@@ -268,6 +268,11 @@ static void hold_body(struct exchange *x, bool hold)
 	http1_hold(speaker_of(x), hold);
 }
 
+static bool look(struct exchange *x)
+{
+	return http1_look(speaker_of(x));
+}
+
 const struct exchange_ops http1_exchange_ops = {
 	.read_body = read_body,
 	.hold_body = hold_body,
@@ -276,4 +281,5 @@ const struct exchange_ops http1_exchange_ops = {
 	.write = write_body,
 	.end = end,
 	.reset = reset,
+	.look = look,
 };

@@ -71,5 +71,6 @@ bool http1_is_too_slow(struct http1 *);
 /* http1.c: what the exchange's operations need of the reading side. */
 void http1_read_body(struct http1 *, struct body_limits);
 void http1_hold(struct http1 *, bool hold);
+bool http1_look(struct http1 *); /* true: the client has left, and its handler has been told */
 
 #endif

@@ -403,6 +403,13 @@ static void reset(struct exchange *x)
 	break_off(stream_of(x), END_RESET);
 }
 
+/* That stands in a frame, which is read in its turn. */
+static bool look(struct exchange *x)
+{
+	(void)x;
+	return false;
+}
+
 const struct exchange_ops http2_exchange_ops = {
 	.read_body = read_body,
 	.hold_body = hold_body,
@@ -411,4 +418,5 @@ const struct exchange_ops http2_exchange_ops = {
 	.write = write_body,
 	.end = end,
 	.reset = reset,
+	.look = look,
 };
