@@ -385,7 +385,7 @@ def leave_while_waiting(wire, rng, tally, _):
 
 @scenario
 def leave_while_reading(wire, rng, tally, _):
-    wire.send(Job(rng, fault=rng.choice([None, "slow-body=20000", "chunked"])).wire)
+    wire.send(Job(rng, fault=rng.choice([None, "slow-body=100000", "chunked"])).wire)
     wire.socket.recv(rng.choice([1, 100, 5000]))
     leave(wire, rng)
 

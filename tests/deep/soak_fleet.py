@@ -261,9 +261,12 @@ class Fleet:
     def all_static(self):
         return *self.static, self.extra, *self.keyed
 
-    def look(self):
+    def revive(self):
         for pod in self.all_static():
             pod.look()
+
+    def look(self):
+        self.revive()
         self.admin("/metrics")
 
     def services(self):
@@ -336,10 +339,14 @@ class Fleet:
         return [self._end(process, limit) for process in (self.process, *self.elders)]
 
     def _end(self, process, limit):
-        try:
-            return process.wait(limit)
-        except subprocess.TimeoutExpired:
-            return f"nothing: {process.pid} still ran {limit:.0f} s after SIGTERM"
+        """What waits for a pod that crashes now is still to be done."""
+        def has_ended():
+            self.revive()
+            return process.poll() is not None
+
+        if wait_until(has_ended, limit):
+            return process.returncode
+        return f"nothing: {process.pid} still ran {limit:.0f} s after SIGTERM"
 
     def kill(self):
         for process in [self.process, *self.elders, *(pod.process for pod in self.all_static())]:

@@ -281,19 +281,18 @@ void check_uses(struct model *m)
 {
 	int64_t uses[POD_USES] = {0};
 	struct service_counts c;
-	bool is_another = m->timed != m->service;
 	service_count(m->service, m->now_us, &c);
 	service_each_pod(m->service, count_use, uses);
 	for (int i = 0; i < POD_USES; i++) {
 		m->use_us[i] += m->uses[i] * (m->now_us - m->uses_since_us);
-		if (is_another)
+		if (!m->is_timed)
 			m->use_us[i] = c.use_us[i];
 		MODEL_CHECK(m, c.uses[i] == uses[i], i, c.uses[i]);
 		MODEL_CHECK(m, c.use_us[i] == m->use_us[i], i, c.use_us[i]);
 		m->uses[i] = uses[i];
 	}
 	m->uses_since_us = m->now_us;
-	m->timed = m->service;
+	m->is_timed = true;
 }
 
 static void check_counts(struct model *m)

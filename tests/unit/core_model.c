@@ -503,6 +503,7 @@ void model_renew(struct model *m)
 {
 	m->service = service_new(m->config, m->scalable, &observer, m, m->now_us);
 	assert_non_null(m->service);
+	m->is_timed = false;
 	m->tenants[0].allowed = INT64_MAX;
 	for (int i = 1; i < TENANTS; i++) {
 		snprintf(m->tenants[i].name, sizeof(m->tenants[i].name), "t%d", i);

@@ -105,7 +105,7 @@ struct model {
 	bool scalable, closed;
 	bool is_deaf; /* to a ledger that has been handed over */
 	int64_t now_us;
-	struct service *timed; /* whose pods' time this is, as of the last check: */
+	bool is_timed; /* the pods' time of this service is known, as of the last check: */
 	int64_t uses[POD_USES], use_us[POD_USES], uses_since_us;
 	uint64_t random;
 	uint64_t seed;

@@ -194,7 +194,7 @@ static void test_the_collectors_url(void **state)
 	};
 	for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
 		struct str text;
-		str_init(&text);
+		str_init_must(&text);
 		str_printf(&text, TOP("'tracing': {'endpoint': '%s', 'headers': ['A: b']}"),
 			   urls[i][0]);
 		struct config *c = parse_good(text.at);
