@@ -233,6 +233,19 @@ def test_each_pod_that_came_had_a_cold_start(run):
     assert all(value >= 0.1 for _, value in quantiles if value == value)
 
 
+def test_the_phases_of_cold_starts_add_up(run):
+    """Until a pod is ready they are what the provider was asked for; those after it come on top."""
+    at = {"at": run.ended}
+    whole = run.prometheus.value('slotgate_cold_start_seconds_sum{service="main"}', **at)
+    phases = run.prometheus.value(
+        'sum(slotgate_cold_start_phase_seconds_sum{service="main",phase!~"order|check|request|answer"})',
+        **at)
+    assert phases == pytest.approx(whole, rel=0.15)
+    shown = {labels["phase"]: value for labels, value in
+             run.over_the_job(expression("Cold starts by phase", "{{phase}}"))}
+    assert sum(shown.values()) > 0.8, shown  # the pods take as long to come up
+
+
 def test_the_dashboard_is_whole():
     """Unique ids, no overlap, nothing beyond the 24 columns, every query on the chosen source."""
     ids = [panel["id"] for panel in BOARD["panels"]]
