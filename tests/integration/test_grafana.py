@@ -241,9 +241,9 @@ def test_the_phases_of_cold_starts_add_up(run):
         'sum(slotgate_cold_start_phase_seconds_sum{service="main",phase!~"order|check|request|answer"})',
         **at)
     assert phases == pytest.approx(whole, rel=0.15)
-    shown = {labels["phase"]: value for labels, value in
-             run.over_the_job(expression("Cold starts by phase", "{{phase}}"))}
-    assert sum(shown.values()) > 0.8, shown  # the pods take as long to come up
+    starts = run.prometheus.value('slotgate_cold_start_seconds_count{service="main"}', **at)
+    shown = sum(values[-1] for _, values in run.values(expression("Cold starts by phase", "{{phase}}")))
+    assert shown >= whole / starts * 0.85
 
 
 def test_the_dashboard_is_whole():
