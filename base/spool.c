@@ -301,10 +301,24 @@ static struct disk *disk_new(struct spool *s)
 	return d;
 }
 
+/* No more at a time: while it is written, a batch is in memory and on the disk. */
+static void fill_batch(struct disk *d)
+{
+	while (d->tail.bytes && d->batch.bytes < BATCH_BYTES) {
+		struct chunk *c = LIST_FIRST(&d->tail.list, struct chunk, link);
+		size_t bytes = c->end - c->start;
+		list_remove(&c->link);
+		list_push_back(&d->batch.list, &c->link);
+		d->tail.bytes -= bytes;
+		d->batch.bytes += bytes;
+		d->spool->space->waiting_bytes -= (int64_t)bytes;
+	}
+}
+
 static void start_writing(struct disk *d)
 {
 	struct spool_space *space = d->spool->space;
-	move_tail(d, &d->batch);
+	fill_batch(d);
 	space->disk_bytes += (int64_t)d->batch.bytes;
 	d->state = DISK_WRITING;
 	d->work.run = write_batch;
@@ -374,8 +388,12 @@ void spool_free(struct spool *s)
 	if (!s)
 		return;
 	s->owner = NULL;
-	if (!s->disk || s->disk->state == DISK_IDLE)
+	if (!s->disk || s->disk->state == DISK_IDLE) {
 		destroy(s);
+		return;
+	}
+	move_tail(s->disk, &s->head); /* the batch alone is the disk's */
+	chunks_clear(s->space, &s->head);
 }
 
 int64_t spool_length(const struct spool *s)

@@ -36,10 +36,12 @@ int64_t service_use_us(const struct service *s, enum pod_use use, int64_t now_us
 
 static void advance(struct service *s, int64_t now_us)
 {
+	int64_t since_us = now_us - s->use_since_us;
+	if (since_us <= 0)
+		return;
 	for (int i = 0; i < POD_USES; i++)
-		s->use_us[i] = service_use_us(s, (enum pod_use)i, now_us);
-	if (now_us > s->use_since_us)
-		s->use_since_us = now_us;
+		s->use_us[i] += s->use_counts[i] * since_us;
+	s->use_since_us = now_us;
 }
 
 void pod_use_begin(struct service *s, struct pod *p, int64_t now_us)

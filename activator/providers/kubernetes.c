@@ -385,10 +385,7 @@ static void reach(struct kubernetes_provider *s)
 	const struct kubernetes_pods_config *c = config_of(s);
 	struct kube_access *a = &s->client.access;
 	char why[KUBE_WHY_BYTES];
-	kube_access_release(a);
-	kube_access_init(a);
-	s->has_access = c->kubeconfig ? kube_access_read(a, c->kubeconfig, c->context, why)
-				      : kube_access_in_cluster(a, KUBE_SERVICE_ACCOUNT, why);
+	s->has_access = kube_access_renew(a, c->kubeconfig, c->context, why);
 	if (s->has_access && c->name_space) {
 		str_clear(&a->name_space);
 		str_add_text(&a->name_space, c->name_space);

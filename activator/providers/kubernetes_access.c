@@ -276,3 +276,12 @@ bool kube_access_read(struct kube_access *a, const char *kubeconfig, const char 
 	str_release(&json);
 	return ok;
 }
+
+bool kube_access_renew(struct kube_access *a, const char *kubeconfig, const char *context,
+		       char why[KUBE_WHY_BYTES])
+{
+	kube_access_release(a);
+	kube_access_init(a);
+	return kubeconfig ? kube_access_read(a, kubeconfig, context, why)
+			  : kube_access_in_cluster(a, KUBE_SERVICE_ACCOUNT, why);
+}

@@ -31,6 +31,10 @@ bool kube_access_in_cluster(struct kube_access *, const char *directory, char wh
 bool kube_access_read(struct kube_access *, const char *kubeconfig, const char *context,
 		      char why[KUBE_WHY_BYTES]);
 
+/* One of either kind in place of what it was: of the kubeconfig, or without one, of the cluster. */
+bool kube_access_renew(struct kube_access *, const char *kubeconfig, const char *context,
+		       char why[KUBE_WHY_BYTES]);
+
 /* Reads again what has changed. What cannot be read stays as it was. */
 void kube_access_refresh(struct kube_access *);
 

@@ -273,26 +273,10 @@ static void begin(struct exchange *x, const struct http_head *head)
 					   "POST /v1/services/NAME/pods/POD/release"});
 }
 
-static void ignore_body(struct exchange *x, const char *bytes, size_t len)
-{
-	(void)x, (void)bytes, (void)len;
-}
-
-static void ignore(struct exchange *x)
-{
-	(void)x;
-}
-
-static void left(struct exchange *x, enum exchange_end why)
-{
-	(void)why;
-	page_left(x);
-}
-
 const struct exchange_handler admin_handler = {
 	.begin = begin,
-	.body = ignore_body,
-	.body_end = ignore,
-	.left = left,
-	.delivered = ignore,
+	.body = page_body,
+	.body_end = page_body_end,
+	.left = page_left,
+	.delivered = page_delivered,
 };

@@ -163,22 +163,7 @@ static bool add_one(struct page *page, const struct backend *b)
 
 static bool step(struct page *page)
 {
-	struct fleet_walk *w = &page->fleet;
-	if (page->is_inside) {
-		page->is_inside = add_one(page, fleet_service(w));
-		return true;
-	}
-	switch (fleet_next(w)) {
-	case FLEET_SERVICE:
-		begin_service(page, w->backend);
-		page->is_inside = true;
-		return true;
-	case FLEET_END:
-		str_add_text(&page->text, "]}\n");
-		return false;
-	default:
-		return true;
-	}
+	return page_step_services(page, begin_service, add_one);
 }
 
 static void end(struct page *page)

@@ -253,8 +253,9 @@ static void begin_service(struct page *page, const struct backend *b)
 }
 
 /* Some more points of the service; at their end, the rest of it. */
-static bool add_some(struct page *page, const struct history *h)
+static bool add_some(struct page *page, const struct backend *b)
 {
+	const struct history *h = b ? b->history : NULL;
 	size_t end = h ? h->point_count : 0;
 	if (h && end > POINTS && page->at < end - POINTS)
 		page->at = end - POINTS; /* the ring has moved on meanwhile */
@@ -289,23 +290,7 @@ static void begin(struct page *page)
 
 static bool step(struct page *page)
 {
-	struct fleet_walk *w = &page->fleet;
-	if (page->is_inside) {
-		const struct backend *b = fleet_service(w);
-		page->is_inside = add_some(page, b ? b->history : NULL);
-		return true;
-	}
-	switch (fleet_next(w)) {
-	case FLEET_SERVICE:
-		begin_service(page, w->backend);
-		page->is_inside = true;
-		return true;
-	case FLEET_END:
-		str_add_text(&page->text, "]}\n");
-		return false;
-	default:
-		return true;
-	}
+	return page_step_services(page, begin_service, add_some);
 }
 
 static void end(struct page *page)

@@ -146,8 +146,45 @@ void page_start(struct page *p)
 		render(p);
 }
 
-void page_left(struct exchange *x)
+bool page_step_services(struct page *p, void (*begin)(struct page *, const struct backend *),
+			bool (*add)(struct page *, const struct backend *))
 {
+	struct fleet_walk *w = &p->fleet;
+	if (p->is_inside) {
+		p->is_inside = add(p, fleet_service(w));
+		return true;
+	}
+	switch (fleet_next(w)) {
+	case FLEET_SERVICE:
+		begin(p, w->backend);
+		p->is_inside = true;
+		return true;
+	case FLEET_END:
+		str_add_text(&p->text, "]}\n");
+		return false;
+	default:
+		return true;
+	}
+}
+
+void page_body(struct exchange *x, const char *bytes, size_t len)
+{
+	(void)x, (void)bytes, (void)len;
+}
+
+void page_body_end(struct exchange *x)
+{
+	(void)x;
+}
+
+void page_delivered(struct exchange *x)
+{
+	(void)x;
+}
+
+void page_left(struct exchange *x, enum exchange_end why)
+{
+	(void)why;
 	if (x->owner)
 		page_free(x->owner);
 }

@@ -62,7 +62,15 @@ struct page *page_new(struct exchange *, const struct page_kind *, const char *c
 		      bool is_head);
 void page_start(struct page *);
 
-/* The exchange's handler is told that it has ended. */
-void page_left(struct exchange *);
+/* A kind's step where it goes over the services: it begins each, and adds to it until that says that
+ * there is no more (of one that is gone, NULL). */
+bool page_step_services(struct page *, void (*begin)(struct page *, const struct backend *),
+			bool (*add)(struct page *, const struct backend *));
+
+/* A handler of exchanges that answers with pages, but for its begin. */
+void page_body(struct exchange *, const char *bytes, size_t len);
+void page_body_end(struct exchange *);
+void page_left(struct exchange *, enum exchange_end);
+void page_delivered(struct exchange *);
 
 #endif

@@ -138,10 +138,7 @@ static void reach(struct front_proxy *f)
 	const struct metrics_api_config *c = config_of(f);
 	struct kube_access *a = &f->client.access;
 	char why[KUBE_WHY_BYTES];
-	kube_access_release(a);
-	kube_access_init(a);
-	f->has_access = c->kubeconfig ? kube_access_read(a, c->kubeconfig, c->context, why)
-				      : kube_access_in_cluster(a, KUBE_SERVICE_ACCOUNT, why);
+	f->has_access = kube_access_renew(a, c->kubeconfig, c->context, why);
 	if (!f->has_access)
 		tell(f, why);
 }

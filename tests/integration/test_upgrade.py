@@ -220,8 +220,8 @@ def test_a_quarantine_is_not_forgotten(front, pod):
 NOT_TOLD = "whose end it has not told"
 
 
-def test_the_old_process_hears_a_late_answer(front, pod):
-    """Without an idle check it is the only one that can tell when the slot is free."""
+def upgraded_behind_a_late_job(front, pod):
+    """(the gateway, the job that has timed out, the old process)"""
     front = front(timeouts={"response": "50ms"})
     client = front.open_post("/job/0")
     job = pod.next()
@@ -229,6 +229,12 @@ def test_the_old_process_hears_a_late_answer(front, pod):
     client.leave()
     old = front.upgrade()
     front.wait_for(quarantined=1)
+    return front, job, old
+
+
+def test_the_old_process_hears_a_late_answer(front, pod):
+    """Without an idle check it is the only one that can tell when the slot is free."""
+    front, job, old = upgraded_behind_a_late_job(front, pod)
     job.answer()
     front.wait_for(quarantined=0, free=1)
     assert old.wait(PATIENCE) == 0
@@ -236,13 +242,7 @@ def test_the_old_process_hears_a_late_answer(front, pod):
 
 
 def test_a_drain_does_not_wait_for_a_late_answer(front, pod):
-    front = front(timeouts={"response": "50ms"})
-    client = front.open_post("/job/0")
-    job = pod.next()
-    assert client.read_response().status == 504
-    client.leave()
-    old = front.upgrade()
-    front.wait_for(quarantined=1)
+    front, job, old = upgraded_behind_a_late_job(front, pod)
     front.terminate()
     assert old.wait(PATIENCE) == 0 and front.wait() == 0
     job.end()

@@ -14,18 +14,6 @@ STEPS = ["demanded", "ordered", "created", "scheduled", "prepared", "pulling", "
          "listening", "ready", "requested", "answered"]
 
 
-@pytest.fixture
-def gateways(kubelet, gateway):
-    """Made after the kubelet's fixture: a gateway ends before its pods do."""
-    assert kubelet
-    return gateway
-
-
-@pytest.fixture
-def account(cluster, namespace):
-    return Account(cluster, namespace)
-
-
 def create_sd(api, namespace, replicas=0, **options):
     api.create(service("sd"), namespace)
     api.create(deployment("sd", replicas, **options), namespace)
@@ -105,8 +93,8 @@ def test_every_step_from_the_demand_to_the_first_byte(api, namespace, kubelet, g
     one = wait_until_at(front, "scheduled")
     assert one["node"] and one["nodeAdded"] and one["state"] == "starting"
     release(kubelet, namespace, ["pull", "start"])
-    wait_until_at(front, "pulling")
-    time.sleep(1.2)  # what is measured is a time
+    pulling = wait_until_at(front, "pulling")["marks"]["pulling"] / 1000
+    wait_until(lambda: time.time() > pulling + 1.2, "it pulls for more than a stamp's second")
     release(kubelet, namespace, ["start"])
     wait_until_at(front, "pulled")
     release(kubelet, namespace, [])

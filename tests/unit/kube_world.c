@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "tests/unit/deaf_observer.h"
 
 struct service *service;
 struct service_config config;
@@ -17,45 +18,6 @@ struct kube_fleet fleet;
 struct ticket ticket;
 uint64_t grant;
 int64_t now_us;
-
-static void on_pod_moved(void *arg, struct pod *p, enum pod_state from)
-{
-	(void)arg, (void)p, (void)from;
-}
-
-static void on_pod_freed(void *arg, struct pod *p)
-{
-	(void)arg, (void)p;
-}
-
-static void on_pod_failed(void *arg, const struct pod *p, const char *kind)
-{
-	(void)arg, (void)p, (void)kind;
-}
-
-static void on_slot_moved(void *arg, const struct slot *slot, enum slot_state from)
-{
-	(void)arg, (void)slot, (void)from;
-}
-
-static void on_slot_freed(void *arg, const struct slot *slot, int64_t at_us)
-{
-	(void)arg, (void)slot, (void)at_us;
-}
-
-static void on_scaling_failed(void *arg, const char *reason)
-{
-	(void)arg, (void)reason;
-}
-
-static const struct service_observer observer = {
-	.pod_moved = on_pod_moved,
-	.pod_freed = on_pod_freed,
-	.pod_failed = on_pod_failed,
-	.scaling_failed = on_scaling_failed,
-	.slot_moved = on_slot_moved,
-	.slot_freed = on_slot_freed,
-};
 
 void say(void (*what)(struct kube_fleet *, const struct json *), const char *format, ...)
 {
@@ -167,7 +129,7 @@ int world_set_up(void **state)
 	now_us = 100 * US_PER_S;
 	config_service_defaults(&config);
 	config.container_concurrency = 1;
-	service = service_new(&config, false, &observer, NULL, now_us);
+	service = service_new(&config, false, &deaf_observer, NULL, now_us);
 	if (!service)
 		return 1;
 	kube_fleet_init(&fleet, service, "sd");

@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "tests/torture/failing.h"
+#include "tests/unit/deaf_observer.h"
 
 enum { PODS_MAX = 8 };
 
@@ -48,39 +49,7 @@ static void on_pod_moved(void *arg, struct pod *p, enum pod_state from)
 		newly_ready[ready_count++] = p->id;
 }
 
-static void on_pod_freed(void *arg, struct pod *p)
-{
-	(void)arg, (void)p;
-}
-
-static void on_pod_failed(void *arg, const struct pod *p, const char *kind)
-{
-	(void)arg, (void)p, (void)kind;
-}
-
-static void on_slot_moved(void *arg, const struct slot *slot, enum slot_state from)
-{
-	(void)arg, (void)slot, (void)from;
-}
-
-static void on_slot_freed(void *arg, const struct slot *slot, int64_t now_us)
-{
-	(void)arg, (void)slot, (void)now_us;
-}
-
-static void on_scaling_failed(void *arg, const char *reason)
-{
-	(void)arg, (void)reason;
-}
-
-static const struct service_observer observer = {
-	.pod_moved = on_pod_moved,
-	.pod_freed = on_pod_freed,
-	.pod_failed = on_pod_failed,
-	.scaling_failed = on_scaling_failed,
-	.slot_moved = on_slot_moved,
-	.slot_freed = on_slot_freed,
-};
+static struct service_observer observer;
 
 static void changed(void *owner)
 {
@@ -163,6 +132,8 @@ static void reconfigure(const char *script, int pods, const char *more)
 static void start(const char *script, int pods, const char *more)
 {
 	config = parse(script, pods, more);
+	observer = deaf_observer;
+	observer.pod_moved = on_pod_moved;
 	service = service_new(&config->services[0], true, &observer, NULL, loop_now_us(loop));
 	assert_non_null(service);
 	struct provider_host host = {

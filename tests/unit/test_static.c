@@ -10,6 +10,7 @@
 #include "activator/providers/static.h"
 #include "base/loop.h"
 #include "config/config.h"
+#include "tests/unit/deaf_observer.h"
 
 static struct loop *loop;
 static struct service *service;
@@ -19,45 +20,6 @@ static struct ticket ticket;
 static struct timer pulse;
 static uint64_t grant, granted_pod;
 static int changes, shut;
-
-static void on_pod_moved(void *arg, struct pod *p, enum pod_state from)
-{
-	(void)arg, (void)p, (void)from;
-}
-
-static void on_pod_freed(void *arg, struct pod *p)
-{
-	(void)arg, (void)p;
-}
-
-static void on_pod_failed(void *arg, const struct pod *p, const char *kind)
-{
-	(void)arg, (void)p, (void)kind;
-}
-
-static void on_slot_moved(void *arg, const struct slot *slot, enum slot_state from)
-{
-	(void)arg, (void)slot, (void)from;
-}
-
-static void on_slot_freed(void *arg, const struct slot *slot, int64_t now_us)
-{
-	(void)arg, (void)slot, (void)now_us;
-}
-
-static void on_scaling_failed(void *arg, const char *reason)
-{
-	(void)arg, (void)reason;
-}
-
-static const struct service_observer observer = {
-	.pod_moved = on_pod_moved,
-	.pod_freed = on_pod_freed,
-	.pod_failed = on_pod_failed,
-	.scaling_failed = on_scaling_failed,
-	.slot_moved = on_slot_moved,
-	.slot_freed = on_slot_freed,
-};
 
 static void changed(void *owner)
 {
@@ -102,7 +64,7 @@ static int set_up(void **state)
 	(void)state;
 	loop = loop_new();
 	config = parse("\"127.0.0.1:7860\", \"127.0.0.1:7861\"");
-	service = service_new(&config->services[0], false, &observer, NULL, loop_now_us(loop));
+	service = service_new(&config->services[0], false, &deaf_observer, NULL, loop_now_us(loop));
 	assert_non_null(service);
 	struct provider_host host = {.loop = loop, .service = service, .changed = changed};
 	changes = shut = 0;
