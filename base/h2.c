@@ -582,6 +582,11 @@ void h2_wind_down(struct h2 *h)
 	note(h, nghttp2_submit_ping(h->session, NGHTTP2_FLAG_NONE, NULL));
 }
 
+bool h2_is_winding_down(const struct h2 *h)
+{
+	return h->is_winding_down;
+}
+
 void h2_go_away(struct h2 *h)
 {
 	if (h->has_gone_away)

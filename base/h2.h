@@ -98,6 +98,7 @@ void h2_reset(struct h2 *, int32_t stream);
 /* Asks the client to open no further stream, and goes away once it has heard that: what it sent
  * before is still answered. */
 void h2_wind_down(struct h2 *);
+bool h2_is_winding_down(const struct h2 *);
 
 /* No further stream is opened; what is open goes on. */
 void h2_go_away(struct h2 *);

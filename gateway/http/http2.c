@@ -13,6 +13,7 @@ enum {
 	WINDOW_BYTES = 256 << 10, /* of a request's body, ahead of what its handler has taken */
 	BATCH_BYTES = 32 << 10,	  /* frames are joined to writes of about this size */
 	SESSION_BYTES = 16 << 10, /* of memory: tables of headers, and a head that comes */
+	GOODBYE_US = 1000000,	  /* for a client to hear that it is to go elsewhere, and say so */
 };
 
 static struct gateway *gateway_of(const struct http2 *h)
@@ -59,6 +60,8 @@ static int64_t time_allowed_us(const struct http2 *h)
 		return limits->header_timeout_us;
 	case WAIT_ROOM:
 		return limits->send_timeout_us;
+	case WAIT_GOODBYE:
+		return GOODBYE_US;
 	case WAIT_STREAMS:
 		break;
 	}
@@ -196,14 +199,30 @@ static bool is_idle(const void *speaker)
 	return is_empty(h) && !h2_is_in_head(h->h2);
 }
 
-/* In a drain a client's goes without a request; what is for others still lets newcomers in, who are to
- * look elsewhere once they have been answered. */
-static bool ends_when_empty(const struct http2 *h)
+static bool is_clients(const struct http2 *h)
+{
+	return h->connection->listener->kind == LISTENER_CLIENTS;
+}
+
+/* In a drain a client's goes without a request, but not before it has heard so: requests may be on
+ * their way. What is for others still lets newcomers in, who are to look elsewhere once they have been
+ * answered. */
+static void say_goodbye(struct http2 *h)
 {
 	const struct gateway *gw = gateway_of(h);
-	bool is_clients = h->connection->listener->kind == LISTENER_CLIENTS;
-	bool ends = gw->draining || !gw->config->limits.keep_alive_us;
-	return ends && (h->served || (gw->draining && is_clients));
+	if (gw->draining && (h->served || is_clients(h)))
+		h2_wind_down(h->h2);
+	else if (h->served && !gw->config->limits.keep_alive_us)
+		h2_go_away(h->h2);
+}
+
+static enum http2_wait next_wait(const struct http2 *h)
+{
+	if (h2_is_in_head(h->h2))
+		return WAIT_HEAD;
+	if (!is_empty(h))
+		return WAIT_STREAMS;
+	return h2_is_winding_down(h->h2) ? WAIT_GOODBYE : WAIT_REQUEST;
 }
 
 /* Writes what there is, and sees what comes next. Never called by an exchange's operation: streams
@@ -213,8 +232,8 @@ static void flush(struct http2 *h)
 	bool was_empty = is_empty(h);
 	if (!write_all(h))
 		return;
-	if (is_idle(h) && ends_when_empty(h)) {
-		h2_go_away(h->h2);
+	if (is_idle(h)) {
+		say_goodbye(h);
 		if (!write_all(h))
 			return;
 	}
@@ -222,12 +241,10 @@ static void flush(struct http2 *h)
 		give_up(h, h2_fault(h->h2));
 	} else if (is_empty(h) && h2_is_over(h->h2)) {
 		close_gently(h);
-	} else if (h2_is_in_head(h->h2)) {
-		wait_for(h, WAIT_HEAD);
 	} else {
-		if (!was_empty)
+		if (!was_empty && !h2_is_in_head(h->h2))
 			wait_for(h, WAIT_STREAMS); /* so that a next wait begins now */
-		wait_for(h, is_empty(h) ? WAIT_REQUEST : WAIT_STREAMS);
+		wait_for(h, next_wait(h));
 	}
 	if (is_empty(h))
 		str_release(&h->out);
@@ -300,8 +317,7 @@ static void drain(void *speaker)
 {
 	struct http2 *h = speaker;
 	connection_read(h->connection);
-	if (!is_empty(h))
-		h2_wind_down(h->h2);
+	h2_wind_down(h->h2);
 	connection_defer(h->connection);
 }
 

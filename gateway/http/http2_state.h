@@ -14,6 +14,7 @@ enum http2_wait {
 	WAIT_HEAD,    /* for the rest of a request's head */
 	WAIT_STREAMS, /* for what is under way; that has timers of its own */
 	WAIT_REQUEST, /* for a next one */
+	WAIT_GOODBYE, /* for the client to hear that no next one is wanted */
 };
 
 struct http2 {

@@ -1,6 +1,7 @@
 """The same limits where a client speaks HTTP/2."""
 import subprocess
 
+from harness.http2_client import NO_ERROR
 from harness.wait import PATIENCE, wait_until
 
 
@@ -44,6 +45,8 @@ def test_a_client_that_takes_too_little_is_reset(gateway, pod):
 
 def test_memory_that_is_tight_refuses_streams_and_ends_idle_connections(gateway, pod):
     front = gateway(pod, top={"limits": {"memory": "4MiB"}})
+    idle = front.http2()
+    idle.barrier()
     clients = [front.open_post("/job", b"x" * 300_000)]
     job = pod.next()
     while front.metrics()("slotgate_client_memory_bytes") < 4 * 1024 * 1024 * 9 // 10:
@@ -51,6 +54,7 @@ def test_memory_that_is_tight_refuses_streams_and_ends_idle_connections(gateway,
         front.wait_for(waiting=len(clients) - 1)
     answer = curl(front, "/page").communicate()[0]
     assert answer.endswith("\n503") and "overloaded" in answer
+    assert idle.end_of_connection() == NO_ERROR
     job.answer()
     for _ in clients[1:]:
         pod.next().answer()

@@ -13,6 +13,7 @@ import pytest
 from harness.client import Broken, Client
 from harness.demo import GENERATE, PROMPT
 from harness.gateway import service
+from harness.http2_client import NO_ERROR
 from harness.keys import KeyFile, bearer, entry
 from harness.wait import PATIENCE, wait_until
 from harness.websocket import CLOSE, TEXT, WebSocket
@@ -802,6 +803,20 @@ def test_http2_streams_wait_on(front, pod, tmp_path):
         job.answer(b"%d" % i)
     assert curl.communicate(timeout=PATIENCE) == (b"12", b"")
     assert old.wait(PATIENCE) == 0
+
+
+def test_http2_streams_on_their_way_to_the_old_process_are_answered(front, pod):
+    """It says goodbye, and it is final only when the client has heard it."""
+    front = front()
+    fresh, used, silent = front.http2(), front.http2(), front.http2()
+    assert used.answer(used.get("/used")).status == 200
+    silent.barrier()
+    old = front.upgrade()
+    wait_until(lambda: "has taken over" in front.log(), "the old process steps down")
+    for client in (fresh, used):  # nothing of the goodbye has been read yet
+        assert client.answer(client.get("/crossing")).status == 200
+        assert client.end_of_connection() == NO_ERROR
+    assert old.wait(PATIENCE) == 0, "also though one client never answers"
 
 
 def test_if_the_new_process_dies_the_old_one_says_so(front, pod):
