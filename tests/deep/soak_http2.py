@@ -100,11 +100,14 @@ class Connection:
         for event in self.h2.receive_data(data):
             self.on_event(event)
 
+    def awaits_something(self):
+        return any(not stream.outcome for stream in self.streams.values())
+
     def run(self, slowness):
         """Until each stream has its outcome, or the connection ends."""
-        while any(not stream.outcome for stream in self.streams.values()):
+        while self.awaits_something():
             self.send_bodies()
-            if all(stream.outcome for stream in self.streams.values()):
+            if not self.awaits_something():
                 break
             self.receive()
             time.sleep(slowness)
@@ -152,6 +155,8 @@ def leave_http2(fleet, rng, tally):
                 connection.open(Job(rng), None)
             connection.send_bodies()
             for _ in range(rng.randint(0, 3)):
+                if not connection.awaits_something():
+                    break  # the connection would be kept, and say nothing
                 connection.receive()
                 connection.send_bodies()
         except (*GONE, h2.exceptions.ProtocolError):
