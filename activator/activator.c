@@ -290,6 +290,7 @@ struct activator *activator_new(const struct provider_host *host,
 	a->probes = (struct probe_client){.loop = host->loop,
 					  .http = host->http,
 					  .tls = config->pod_tls.context,
+					  .headers = config_own_headers(config),
 					  .connected = on_connected};
 	a->config = config;
 	a->events = events;
@@ -317,6 +318,7 @@ void activator_configure(struct activator *a, const struct service_config *confi
 {
 	a->config = config;
 	a->probes.tls = config->pod_tls.context;
+	a->probes.headers = config_own_headers(config);
 	service_configure(a->service, config, now_of(a));
 	provider_reload(a->provider, config);
 	activator_changed(a);

@@ -315,6 +315,10 @@ bool config_is_scalable(const struct service_config *);
 /* Whether it can have one of its pods replaced, also where somebody else scales. */
 bool config_can_replace(const struct service_config *);
 
+/* What slotgate's own questions to pods (checks, interrupts) carry, as for http_client: a queue-proxy
+ * in a revision's pod is not to take them for work. NULL: nothing. */
+const char *const *config_own_headers(const struct service_config *);
+
 /* A service with every default, for tests; config_service_release frees what it owns. */
 void config_service_defaults(struct service_config *);
 void config_service_release(struct service_config *);

@@ -164,6 +164,12 @@ bool config_is_scalable(const struct service_config *s)
 	       (s->provider == PROVIDER_KUBERNETES && s->kubernetes.scales);
 }
 
+const char *const *config_own_headers(const struct service_config *s)
+{
+	static const char *const of_activator[] = {"K-Proxy-Request: activator", NULL};
+	return s->revision.name ? of_activator : NULL;
+}
+
 bool config_can_replace(const struct service_config *s)
 {
 	return s->provider == PROVIDER_PROCESS || s->provider == PROVIDER_KUBERNETES;

@@ -423,6 +423,7 @@ void job_interrupt(struct job *j)
 		.method = "POST",
 		.address = address,
 		.path = c->interrupt_path,
+		.headers = config_own_headers(c),
 		.tls = c->pod_tls.context,
 		.timeout_us = c->idle.timeout_us,
 		.max_body_bytes = INTERRUPT_ANSWER_BYTES,

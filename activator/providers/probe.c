@@ -92,6 +92,7 @@ static void get(struct probe *p)
 	struct http_client_request r = {
 		.address = &p->address,
 		.path = p->path,
+		.headers = p->client.headers,
 		.tls = p->client.tls,
 		.timeout_us = p->deadline_us - loop_now_us(p->client.loop),
 		/* Where only the status counts, a long page is not read to its end. */

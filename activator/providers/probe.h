@@ -26,7 +26,8 @@ struct probe;
 struct probe_client {
 	struct loop *loop;
 	struct http_client *http;
-	struct tls_context *tls; /* how an HTTP check is made; NULL: plain */
+	struct tls_context *tls;    /* how an HTTP check is made; NULL: plain */
+	const char *const *headers; /* of one, as for http_client; they outlive every probe */
 	/* The pod's port has taken the connection; the answer comes later. NULL: nobody asks. */
 	void (*connected)(void *owner);
 };

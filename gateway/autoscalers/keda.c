@@ -1,7 +1,6 @@
 /* KEDA's external scaler. */
 #include "gateway/autoscalers/keda.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,7 +210,8 @@ static void is_active(struct call *c, struct backend *b, const struct keda_quest
 	finish(c, NULL);
 }
 
-/* The trigger's own target, or what the service's autoscaler aims at. */
+/* The trigger's own target, or what the service's autoscaler aims at. Kubernetes counts in
+ * thousandths. */
 static bool read_target(const struct keda_question *q, double *target, struct grpc_fault *f)
 {
 	char *end;
@@ -219,12 +219,13 @@ static bool read_target(const struct keda_question *q, double *target, struct gr
 	if (!text)
 		return true;
 	*target = strtod(text, &end);
-	if (end != text && !*end && isfinite(*target) && *target > 0)
+	if (end != text && !*end && *target >= 0.001 && *target <= 1e6)
 		return true;
-	return grpc_fail(f, GRPC_INVALID_ARGUMENT,
-			 "scalerMetadata.target: \"%.64s\": must be a number above 0, the requests "
-			 "at once that a pod should have",
-			 text);
+	return grpc_fail(
+		f, GRPC_INVALID_ARGUMENT,
+		"scalerMetadata.target: \"%.64s\": must be a number from 0.001 to 1000000, "
+		"the requests at once that a pod should have",
+		text);
 }
 
 static void get_metric_spec(struct call *c, struct backend *b, const struct keda_question *q)

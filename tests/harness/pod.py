@@ -133,6 +133,7 @@ class Pod:
         self.working = self.highest = 0
         self.requests = []        # every one whose head has come, but for checks, in order
         self.checks = 0           # answers of /ready and /idle
+        self.last_checks = {}     # the newest of each, by its path
         self.arrived = queue.Queue()
         self.connections = []
         self.port = 0
@@ -255,6 +256,8 @@ class Pod:
             self.highest = max(self.highest, self.working)
 
     def _dispatch(self, job):
+        if job.path in ("/ready", "/idle"):
+            self.last_checks[job.path] = job
         if job.path == "/ready":
             self.checks += 1
             job.answer(status=200 if self.is_ready else 503)

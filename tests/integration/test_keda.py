@@ -318,10 +318,11 @@ def test_metadata(front, keda, metadata, code, words):
                            status=code.name if code else "OK") == 1
 
 
-@pytest.mark.parametrize("target", ["", "0", "-1", "a", "1x", "nan", "inf", "1e999", " "])
+@pytest.mark.parametrize("target", ["", "0", "-1", "a", "1x", "nan", "inf", "1e999", " ",
+                                    "1e300", "1000001", "1e-320", "0.0009"])
 def test_a_target_that_is_none(front, keda, target):
     refused(lambda: keda(front).spec(target=target), Code.INVALID_ARGUMENT,
-            "scalerMetadata.target", "above 0")
+            "scalerMetadata.target", "from 0.001 to 1000000")
 
 
 def test_a_metric_that_there_is_not(front, keda):

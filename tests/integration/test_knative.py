@@ -307,6 +307,26 @@ def test_probes_are_answered(two):
     assert not two.open_pod.requests and not two.pod_of_revision.requests
 
 
+def test_checks_and_interrupts_are_no_work_to_a_queue_proxy(gateway, pods):
+    """It tells the autoscaler of all that is not marked, and a revision with work keeps a pod."""
+    marked, plain = pods(2)
+    asked = {"readiness": {"httpGet": "/ready", "period": "20ms"},
+             "idle": {"httpGet": "/idle", "jsonPath": "state.busy", "period": "20ms"},
+             "interrupt": {"httpPost": "/interrupt"}}
+    services = [{**service(marked, **asked), "knative": REVISION, "hosts": ["rev.test"]},
+                {**service(plain, **asked), "name": "open"}]
+    front = gateway(services=services)
+    for pod, host, marks in ((marked, "rev.test", ["activator"]), (plain, "open.test", [])):
+        client = front.open_post("/job/1", host=host)
+        job = pod.next()
+        client.leave()
+        wait_until(lambda pod=pod: "/interrupt" in pod.paths(), "the interrupt at the pod")
+        job.answer()
+        questions = [pod.last_checks["/ready"], pod.last_checks["/idle"],
+                     next(it for it in pod.requests if it.path == "/interrupt")]
+        assert [it.all("k-proxy-request") for it in questions] == [marks] * 3
+
+
 def test_elsewhere_they_mean_nothing(gateway, pod):
     """A gateway that stands for no revision passes all of it on."""
     front = gateway(pod)

@@ -20,6 +20,7 @@ PLAIN = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
 EXAMPLES = sorted(path.parent for path in (DEPLOY / "examples/kubernetes").glob("*/pods.yaml"))
 SCALED_OBJECTS = sorted(path for path in (DEPLOY / "keda").glob("*.yaml")
                         if path.name != "values.yaml")
+KNATIVE = DEPLOY / "knative"
 CHART = DEPLOY / "helm/slotgate"
 JSON_IN_CONFIG_MAP = "slotgate.json"
 OF_HELM = {"app.kubernetes.io/managed-by", "helm.sh/chart"}
@@ -124,6 +125,41 @@ def test_examples_are_accepted(api, namespace, schemas, example):
 def test_scaled_objects_are_accepted(api, namespace, schemas, path):
     accept(api, documents(path.read_text()), namespace)
     accept(api, rendered(namespace, "-f", DEPLOY / "keda/values.yaml"), namespace)
+
+
+def test_what_stands_before_a_revision_is_accepted(api, namespace, schemas):
+    accept(api, documents((KNATIVE / "service.yaml").read_text()), namespace)
+    accept(api, rendered(namespace, "-f", KNATIVE / "values.yaml"), namespace)
+
+
+def test_what_stands_before_a_revision_is_that_revisions():
+    """What Knative is told and what slotgate is told are one thing."""
+    kinds = {m["kind"]: m for m in documents((KNATIVE / "service.yaml").read_text())}
+    manifests = rendered("stable-diffusion", "-f", KNATIVE / "values.yaml")
+    settings = configuration(manifests)
+    [service] = settings["services"]
+    template = kinds["Service"]["spec"]["template"]
+    revision, notes = template["metadata"]["name"], template["metadata"]["annotations"]
+    knative = "autoscaling.knative.dev/"
+    assert revision.startswith(kinds["Service"]["metadata"]["name"] + "-")
+    assert service["knative"] == {"revision": revision, "namespace": "stable-diffusion"}
+    assert service["pods"]["kubernetes"] == {
+        "service": revision + "-private", "port": "http", "scaler": "none"}
+    assert "autoscaler" in settings["knative"]
+    assert notes[knative + "target"] == str(service["containerConcurrency"])
+    assert notes[knative + "target-burst-capacity"] == "-1"
+    # The queue-proxy lets all pass, and outlasts slotgate's patience.
+    assert template["spec"]["containerConcurrency"] == 0
+    assert template["spec"]["timeoutSeconds"] > seconds(service["timeouts"]["response"])
+    [container] = template["spec"]["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == service["readiness"]["httpGet"]
+    [rule] = kinds["Ingress"]["spec"]["rules"]
+    assert [rule["host"]] == service["hosts"]
+    [path] = rule["http"]["paths"]
+    way = path["backend"]["service"]
+    [before] = [m for m in manifests if m["kind"] == "Service"
+                and m["metadata"]["name"] == way["name"]]
+    assert way["port"]["name"] in {port["name"] for port in before["spec"]["ports"]}
 
 
 def test_what_scaled_objects_ask_for_is_served():
@@ -235,7 +271,7 @@ def test_to_delete_pods_is_asked_for(cluster, api, namespace):
 def configurations():
     plain = [("plain", lambda: documents((DEPLOY / "kubernetes/slotgate.yaml").read_text()))]
     return plain + [(path.name, lambda path=path: rendered(
-        "stable-diffusion", "-f", path / "values.yaml")) for path in [*EXAMPLES, DEPLOY / "keda"]]
+        "stable-diffusion", "-f", path / "values.yaml")) for path in [*EXAMPLES, DEPLOY / "keda", KNATIVE]]
 
 
 @pytest.mark.parametrize("manifests", [pytest.param(make, id=name)
