@@ -47,6 +47,26 @@ static void init_queue_outcomes(struct service_stats *s)
 	s->client_left_queue = count_by(s, METRIC_QUEUE_OUTCOMES, "client_left");
 }
 
+/* From the start: what is first seen as a 1 is no increase to Prometheus. */
+static void init_troubles(struct service_stats *s)
+{
+	static const char *const reasons[] = {
+		"queue_full",	    "pass_through_full",
+		"expired",	    "cold_start_expired",
+		"no_pods",	    "scaling_failed",
+		"pods_unreachable", "closing",
+		"overloaded",	    "spool",
+		"pod_failed",	    "response_timeout",
+		"rate_limited",	    "tenant_queue_full",
+	};
+	static const char *const kinds[] = {"refused", "connect_timeout", "tls",
+					    "broken",  "garbage",	  "response_timeout"};
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
+		count_by(s, METRIC_REFUSED, reasons[i]);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		count_by(s, METRIC_POD_FAILURES, kinds[i]);
+}
+
 static const char *const classes[] = {"aborted", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
 void service_stats_init(struct service_stats *s, struct metrics_registry *registry,
@@ -57,6 +77,7 @@ void service_stats_init(struct service_stats *s, struct metrics_registry *regist
 	for (int i = 0; i < 6; i++)
 		s->classes[i] = count_by(s, METRIC_REQUESTS, classes[i]);
 	init_queue_outcomes(s);
+	init_troubles(s);
 	for (int i = 0; i < PHASES; i++)
 		s->aborts[i] =
 			count_by(s, METRIC_CLIENT_ABORTS, client_phase_name((enum client_phase)i));

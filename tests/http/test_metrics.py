@@ -111,3 +111,28 @@ def test_the_process_tells_of_itself(metrics):
 def test_every_metric_of_the_catalogue_is_described(metrics):
     assert all(name in metrics.helps for name in metrics.types)
     assert len(metrics.types) > 30
+
+
+FIRST_TROUBLES = ("slotgate_refused_total", "slotgate_pod_failures_total")
+
+
+def test_the_first_trouble_is_an_increase(gateway, pods):
+    """A series that is born as a 1 has not increased, and no panel or alert would show it."""
+    pod = pods()
+    front = gateway(pod, queue={"maxRequests": 1})
+    before = front.metrics()
+    known = {key for key in before.samples if key[0] in FIRST_TROUBLES}
+    assert known and not any(before.samples[key] for key in known)
+    worker = front.open_post("/job/1")
+    job = pod.next()
+    waiter = front.open_post("/job/2")
+    front.wait_for(waiting=1)
+    assert front.post("/job/3").status == 503
+    job.hang_up()
+    assert worker.read_response().status == 502
+    after = front.metrics()
+    assert after("slotgate_refused_total", reason="queue_full") == 1
+    assert after("slotgate_pod_failures_total", kind="broken") == 1
+    assert {key for key in after.samples if key[0] in FIRST_TROUBLES} == known
+    waiter.leave()
+    job.end()
