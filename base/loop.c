@@ -190,7 +190,7 @@ static void on_io(evutil_socket_t fd, short events, void *arg)
 		io->fn(io->owner, what);
 		return;
 	}
-	io->ready |= what;
+	io->ready |= (uint8_t)what;
 	if (!list_is_linked(&io->turn))
 		list_push_back(&io->loop->patient, &io->turn);
 }

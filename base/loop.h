@@ -44,14 +44,14 @@ enum {
 typedef void io_fn(void *owner, unsigned what);
 
 struct io {
-	int fd; /* -1: closed */
+	int fd;	       /* -1: closed */
+	uint8_t ready; /* for what; of a patient one, while it waits for the others */
+	bool is_patient;
 	struct loop *loop;
 	struct event *event;
 	io_fn *fn;
 	void *owner;
-	struct list turn; /* of a patient one, while it waits for the others */
-	unsigned ready;	  /* for what */
-	bool is_patient;
+	struct list turn; /* while it waits */
 };
 
 /* Watches fd edge-triggered for all three: the owner reads and writes until EAGAIN. Registered

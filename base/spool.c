@@ -13,7 +13,7 @@
 enum {
 	CHUNK_BYTES = 64 << 10,	      /* of memory at a time, but for small spools */
 	BATCH_BYTES = 256 << 10,      /* read from or written to the disk at a time */
-	TIGHT_BATCH_BYTES = 16 << 10, /* written, when memory is short */
+	SHORT_BATCH_BYTES = 16 << 10, /* likewise, when memory is short */
 };
 
 struct chunk {
@@ -65,6 +65,13 @@ static void count_memory(struct spool_space *space, int64_t by)
 {
 	space->memory_bytes += by;
 	space->budget->used_bytes += by;
+}
+
+/* Whether that much more memory would be too much: then only what is short stays out of the files. */
+static bool is_short(const struct spool_space *space, int64_t more_bytes)
+{
+	return budget_is_tight(space->budget) ||
+	       space->memory_bytes + more_bytes > space->memory_limit_bytes;
 }
 
 static struct chunk *chunk_new(struct spool_space *space, size_t capacity)
@@ -329,8 +336,10 @@ static void start_reading(struct disk *d)
 {
 	struct spool_space *space = d->spool->space;
 	int64_t left = d->file_end - d->file_start;
-	for (int64_t n = 0; n < left && n < BATCH_BYTES; n += CHUNK_BYTES) {
-		struct chunk *c = chunk_new(space, CHUNK_BYTES);
+	int64_t most = is_short(space, 0) ? SHORT_BATCH_BYTES : BATCH_BYTES;
+	size_t capacity = most < CHUNK_BYTES ? (size_t)most : CHUNK_BYTES;
+	for (int64_t n = 0; n < left && n < most; n += (int64_t)capacity) {
+		struct chunk *c = chunk_new(space, capacity);
 		if (!c) {
 			fail(d->spool, SPOOL_NO_MEMORY);
 			break; /* what there is is read: its end tells the owner */
@@ -342,26 +351,23 @@ static void start_reading(struct disk *d)
 	worker_submit(space->worker, &d->work);
 }
 
-static int least_batch(const struct spool *s)
-{
-	return budget_is_tight(s->space->budget) ? TIGHT_BATCH_BYTES : BATCH_BYTES;
-}
-
 /* Keeps the disk at what is most wanted: first the reader, then room for the writer. */
 static void drive(struct spool *s)
 {
 	struct disk *d = s->disk;
 	if (!s->on_disk || d->state != DISK_IDLE || s->error)
 		return;
-	bool reader_waits = s->head.bytes < CHUNK_BYTES;
+	bool spares = is_short(s->space, 0);
+	bool reader_waits = s->head.bytes < (spares ? SHORT_BATCH_BYTES : CHUNK_BYTES);
+	bool writer_waits = d->tail.bytes >= (spares ? SHORT_BATCH_BYTES : BATCH_BYTES);
 	if (reader_waits && d->file_start < d->file_end) {
 		start_reading(d);
-	} else if (reader_waits && d->file_start == d->file_end) {
+	} else if (reader_waits && !(spares && writer_waits)) {
 		/* The reader has caught up: what is left is in memory, and the file is done with
 		 * until memory runs over again. */
 		move_tail(d, &s->head);
 		s->on_disk = false;
-	} else if (d->tail.bytes >= (size_t)least_batch(s)) {
+	} else if (writer_waits) {
 		start_writing(d);
 	}
 }
@@ -455,9 +461,8 @@ enum spool_error spool_write(struct spool *s, const void *bytes, size_t len)
 		fail(s, SPOOL_NO_BUDGET);
 		return s->error;
 	}
-	bool over = budget_is_tight(space->budget) ||
-		    (int64_t)(s->head.bytes + len) > s->limits.memory_bytes ||
-		    space->memory_bytes + (int64_t)len > space->memory_limit_bytes;
+	bool over = is_short(space, (int64_t)len) ||
+		    (int64_t)(s->head.bytes + len) > s->limits.memory_bytes;
 	if (over && !s->on_disk && !turn_to_disk(s)) {
 		fail(s, SPOOL_NO_MEMORY);
 		return s->error;

@@ -53,6 +53,11 @@ const char *access_log_outcome(const struct request *r)
 	return left[r->phase];
 }
 
+static const char *text_or_none(const char *text)
+{
+	return text ? text : "";
+}
+
 void access_log_write(const struct request *r, int64_t now_us)
 {
 	static struct str s; /* used again for every line */
@@ -70,17 +75,17 @@ void access_log_write(const struct request *r, int64_t now_us)
 	if (r->span)
 		add_trace(&s, &r->span->span.context);
 	add_text(&s, "client", client);
-	add_text(&s, "tls", r->exchange->tls ? r->exchange->tls : "");
-	add_text(&s, "cipher", r->exchange->cipher ? r->exchange->cipher : "");
+	add_text(&s, "tls", text_or_none(exchange_tls(r->exchange)));
+	add_text(&s, "cipher", text_or_none(exchange_cipher(r->exchange)));
 	add_text(&s, "service", r->backend ? r->backend->name : "");
-	add_text(&s, "tenant", r->tenant ? r->tenant : "");
+	add_text(&s, "tenant", text_or_none(r->tenant));
 	add_text(&s, "route", r->route);
 	add_text(&s, "method", r->method);
 	add_text(&s, "path", r->target);
 	str_printf(&s, ",\"status\":%d", r->status);
 	add_text(&s, "outcome", access_log_outcome(r));
-	add_text(&s, "reason", r->reason ? r->reason : "");
-	add_text(&s, "pod", r->pod ? r->pod : "");
+	add_text(&s, "reason", text_or_none(r->reason));
+	add_text(&s, "pod", text_or_none(r->pod));
 	str_printf(&s, ",\"attempts\":%d", r->attempts);
 	int64_t queue_end_us = r->granted_us ? r->granted_us : now_us;
 	add_ms(&s, "queueMs", r->queued_us, queue_end_us - r->queued_us);

@@ -129,13 +129,22 @@ void connection_introduce(struct connection *c, struct exchange *x)
 	x->service = c->listener->service;
 	x->peer = &c->peer;
 	x->relay = c->relay;
-	x->tls = tls_version(c->stream.tls);
-	x->cipher = tls_cipher(c->stream.tls);
 	x->session = c->stream.tls;
-	if (c->relay && *c->relay->tls) {
-		x->tls = c->relay->tls;
-		x->cipher = c->relay->cipher;
-	}
+}
+
+static bool is_relayed_tls(const struct exchange *x)
+{
+	return x->relay && *x->relay->tls;
+}
+
+const char *exchange_tls(const struct exchange *x)
+{
+	return is_relayed_tls(x) ? x->relay->tls : tls_version(x->session);
+}
+
+const char *exchange_cipher(const struct exchange *x)
+{
+	return is_relayed_tls(x) ? x->relay->cipher : tls_cipher(x->session);
 }
 
 /* --- which protocol -------------------------------------------------------------------------- */

@@ -85,7 +85,6 @@ struct exchange {
 	struct gateway *gateway;
 	const char *service; /* that the listener is bound to; NULL: by host */
 	const struct net_address *peer;
-	const char *tls, *cipher;  /* "TLSv1.3", and what encrypts it; NULL: in clear text */
 	const struct tls *session; /* of its connection, to ask for a certificate; NULL: plain */
 	struct relay *relay;	   /* comes from the process before this one; NULL: from a client */
 	const char *version;	   /* of HTTP, that the client speaks: "1.1", "2" */
@@ -94,6 +93,10 @@ struct exchange {
 	int64_t bytes_out;	   /* of the answer's body, handed on so far */
 	bool is_in_work; /* its handler waits for no turn: a look after its client can be spared */
 };
+
+/* "TLSv1.3", and what encrypts it; NULL: in clear text. */
+const char *exchange_tls(const struct exchange *);
+const char *exchange_cipher(const struct exchange *);
 
 /* Goes on after the head, and tells a client that waits for it to continue. Without this call the
  * body is not read, and the connection ends with the answer. */

@@ -46,8 +46,21 @@ struct job {
 	struct backend *backend;
 	struct request *request; /* NULL: its client has left */
 	struct ticket ticket;
+
 	enum job_state state;
 	bool is_head, is_safe, wants_upgrade;
+	bool has_sent;	  /* all of it has been */
+	bool must_be_new; /* a kept connection failed it: the next is a new one */
+	bool answer_keeps_alive, answer_has_begun;
+	bool holds_head; /* of the answer; within a turn, until something follows or nothing does */
+	bool has_timed_out;
+	bool client_has_ended; /* a tunnel's client has closed its side */
+	bool client_is_held;   /* a tunnel's client runs ahead of the pod */
+	/* After an upgrade its "pod" is the process that has taken over, which does the job. */
+	bool is_relayed;
+	int relay_fd;	  /* prepared for that; -1: not */
+	int interims;	  /* answers of 1xx that have come */
+	enum job_end end; /* how it ended, while the interrupt is under way */
 
 	struct str head;    /* as it goes to the pod */
 	int64_t held_bytes; /* of memory, without the body, as reported to the gateway's budget */
@@ -59,21 +72,9 @@ struct job {
 	struct upstream *upstream;
 	struct http_parser *parser;
 	size_t head_sent;
-	bool has_sent;	  /* all of it has */
-	bool must_be_new; /* a kept connection failed it: the next is a new one */
-	bool answer_keeps_alive, answer_has_begun;
-	bool holds_head; /* of the answer; within a turn, until something follows or nothing does */
-	bool has_timed_out;
-	bool client_has_ended; /* a tunnel's client has closed its side */
-	bool client_is_held;   /* a tunnel's client runs ahead of the pod */
-	/* After an upgrade its "pod" is the process that has taken over, which does the job. */
-	bool is_relayed;
-	int relay_fd;			 /* prepared for that; -1: not */
-	int interims;			 /* answers of 1xx that have come */
 	struct tunnel *tunnel;		 /* in JOB_TUNNEL */
 	struct http_exchange *interrupt; /* the runtime is being told to stop */
 	const char *end_kind;
-	enum job_end end;	/* how it ended, while the interrupt is under way */
 	struct work_span *span; /* of this attempt; NULL: it is not recorded */
 	struct task task;	/* goes on reading in the next turn; frees when done */
 };

@@ -178,8 +178,8 @@ void refuse_body(struct request *r)
 void refuse_for_memory(struct request *r)
 {
 	int64_t wait_us = service_expected_wait_us(backend_service(r->backend), 0,
-						   loop_now_us(r->gateway->loop));
-	shed_count(r->gateway, SHED_REQUEST);
+						   loop_now_us(request_gateway(r)->loop));
+	shed_count(request_gateway(r), SHED_REQUEST);
 	r->outcome = OUTCOME_REFUSED;
 	refuse_with(r, 503, "overloaded",
 		    "clients hold as much of the gateway's memory as limits.memory allows",

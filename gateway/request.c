@@ -25,7 +25,7 @@ enum { LOGGED_METHOD_BYTES = 15, LOGGED_TARGET_BYTES = 127 };
 
 static int64_t now_of(const struct request *r)
 {
-	return loop_now_us(r->gateway->loop);
+	return loop_now_us(request_gateway(r)->loop);
 }
 
 /* --- the only exit --------------------------------------------------------------------------- */
@@ -82,7 +82,8 @@ static void copy_texts(struct request *r, struct slice id, struct slice method, 
 static bool describe_client(struct request *r, const struct http_head *head)
 {
 	const struct net_address *peer = r->exchange->peer;
-	struct net_address client = forwarding_client(&r->gateway->config->forwarding, peer, head);
+	struct net_address client =
+		forwarding_client(&request_gateway(r)->config->forwarding, peer, head);
 	if (net_is_same(&client, peer))
 		return true;
 	r->client = mem_copy(&client, sizeof(client));
@@ -99,7 +100,6 @@ static struct request *request_new(struct gateway *gw, struct exchange *x,
 	struct request *r = mem_zalloc(sizeof(*r) + strlen(id) + method.len + target.len + 3);
 	if (!r)
 		return NULL;
-	r->gateway = gw;
 	r->exchange = x;
 	if (!describe_client(r, head)) {
 		mem_free(r);
@@ -195,7 +195,7 @@ static bool admit(struct request *r, const struct route *route, const struct htt
 		return false;
 	}
 	/* After an upgrade it is the other process that admits. */
-	bool has_place = j->ticket.is_awaited || upgrade_is_over(r->gateway);
+	bool has_place = j->ticket.is_awaited || upgrade_is_over(request_gateway(r));
 	if (!has_place && !service_admit(s, &j->ticket, now_of(r))) {
 		enum refusal why = j->ticket.refusal;
 		int64_t retry_after_us = j->ticket.retry_after_us;
@@ -377,7 +377,7 @@ enum { OWN_HEADERS = 4, STATUS_MAX = 599 };
 static size_t add_via(const struct request *r, const struct http_head *head,
 		      struct http_header *headers, size_t n)
 {
-	const char *via = r->gateway->config->forwarding.answer_via[head->minor > 0];
+	const char *via = request_gateway(r)->config->forwarding.answer_via[head->minor > 0];
 	if (via && !r->is_relayed && head->status != 101)
 		headers[n++] = (struct http_header){SLICE("Via"), slice_of(via), HEADER_VIA};
 	return n;

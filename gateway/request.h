@@ -30,7 +30,6 @@ enum outcome {
 
 struct request {
 	struct list link;
-	struct gateway *gateway;
 	struct exchange *exchange;
 	struct config *config; /* that its backend had then: `route` points into it */
 	struct backend *backend;
@@ -55,6 +54,11 @@ struct request {
 	struct request_span *span;  /* NULL: it is not recorded */
 	char text[];
 };
+
+static inline struct gateway *request_gateway(const struct request *r)
+{
+	return r->exchange->gateway;
+}
 
 /* The handler of the listeners that serve clients. */
 extern const struct exchange_handler request_handler;

@@ -47,24 +47,24 @@ enum { TICKET_SKIPS_MAX = 4 };
 
 struct ticket {
 	/* Set by the caller before service_admit. */
-	enum ticket_kind kind;
-	bool freed_by_idle;  /* the answer's end leaves the slot to the idle check */
 	uint64_t owner;	     /* the caller's id for it, handed back in decisions */
 	uint64_t prefer_pod; /* TICKET_PASS: goes to this pod while that is ready; 0 = any */
 	uint64_t tenant;     /* whose it is; 0, or one that is known no more: nobody's */
-	int32_t priority;    /* these four are carried for the matching that looks at them */
-	int64_t deadline_us;
+	int64_t deadline_us; /* these four are carried for the matching that looks at them */
 	uint64_t cost;
 	uint64_t model_key;
+	int32_t priority;
+	enum ticket_kind kind;
+	bool freed_by_idle; /* the answer's end leaves the slot to the idle check */
 
 	/* The ledger's. */
-	struct list link;
+	bool is_awaited; /* holds a place for a request that is still on its way: see handover.h */
 	enum ticket_state state;
 	enum refusal refusal;
-	int attempts;	 /* pods that it could not reach */
-	bool is_awaited; /* holds a place for a request that is still on its way: see handover.h */
-	uint64_t id;	 /* assigned when it first waits; never used again */
-	uint64_t order;	 /* likewise: who is before whom, also after a return */
+	int attempts; /* pods that it could not reach */
+	struct list link;
+	uint64_t id;			 /* assigned when it first waits; never used again */
+	uint64_t order;			 /* likewise: who is before whom, also after a return */
 	int64_t enqueued_us;		 /* when it first waited */
 	uint64_t skip[TICKET_SKIPS_MAX]; /* the tenures of the pods that it could not reach */
 	int64_t retry_after_us; /* of a refusal: when trying again may help, from what is known */

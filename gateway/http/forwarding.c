@@ -121,7 +121,7 @@ static void add_line(struct str *s, const char *name, struct slice value)
 
 static struct slice scheme_of(const struct exchange *x)
 {
-	return x->tls ? SLICE("https") : SLICE("http");
+	return exchange_tls(x) ? SLICE("https") : SLICE("http");
 }
 
 static void add_x_forwarded(struct str *s, const struct http_head *head, const struct route *route,

@@ -23,23 +23,28 @@ enum answer_framing { FRAMED_BY_LENGTH, FRAMED_BY_CHUNKS, FRAMED_BY_CLOSE, FRAME
 
 struct http1 {
 	struct connection *connection;
+	struct exchange exchange;
 	enum http1_state state;
 	int minor;	   /* the client's HTTP/1.x */
 	bool served;	   /* at least one request */
 	bool has_cr;	   /* of an empty line before a request */
 	bool has_exchange; /* between the handler's begin and its left or delivered */
-	struct exchange exchange;
-	struct http_parser *parser; /* while a head or a body is read */
-	struct str unread;	    /* read, but of a later message */
-	size_t unread_start;
-	int64_t held_bytes; /* of memory, as reported to the gateway's budget */
-
-	bool wants_body; /* the handler has asked for it */
+	bool wants_body;   /* its handler has asked for it */
 	bool body_has_ended;
 	bool expects_continue;
 	bool keep_alive;   /* the client would go on after this exchange */
 	bool held;	   /* a tunnel whose other side is slow */
 	bool has_read_all; /* a tunnel whose client has closed its side */
+	bool must_close;
+	bool is_broken; /* writing failed, or the handler has reset it */
+	enum exchange_end broken_why;
+	enum answer_progress progress;
+	enum answer_framing framing;
+
+	struct http_parser *parser; /* while a head or a body is read */
+	struct str unread;	    /* read, but of a later message */
+	size_t unread_start;
+	int64_t held_bytes; /* of memory, as reported to the gateway's budget */
 	struct body_limits body_limits;
 	int64_t body_deadline_us;
 	struct rate_floor floor; /* under a body that comes, or under an answer that is taken */
@@ -48,11 +53,6 @@ struct http1 {
 			      * small pieces behind the first one of a turn, until its end */
 	int64_t written_us;  /* the turn in which a piece was written last */
 	struct spool *out;   /* what the client has not taken yet; NULL: nothing */
-	bool must_close;
-	bool is_broken; /* writing failed, or the handler has reset it */
-	enum exchange_end broken_why;
-	enum answer_progress progress;
-	enum answer_framing framing;
 };
 
 extern const struct exchange_ops http1_exchange_ops;

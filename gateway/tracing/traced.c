@@ -17,13 +17,14 @@ static void record(struct request *r, const struct http_head *head, const struct
 		   const struct trace_context *parent)
 {
 	struct exchange *x = r->exchange;
-	struct request_span *s = tracing_record(r->gateway->tracing, SPAN_OF_REQUEST, sizeof(*s));
+	struct request_span *s =
+		tracing_record(request_gateway(r)->tracing, SPAN_OF_REQUEST, sizeof(*s));
 	if (!s)
 		return;
 	r->span = s;
 	s->span.context = told->context;
 	s->span.begun_us = r->begun_us;
-	s->span.is_secure = x->tls != NULL;
+	s->span.is_secure = exchange_tls(x) != NULL;
 	s->work = told->context;
 	trace_new_span_id(s->work.span);
 	if (parent) {
@@ -38,7 +39,7 @@ static void record(struct request *r, const struct http_head *head, const struct
 
 struct told_trace traced_begin(struct request *r, const struct http_head *head)
 {
-	const struct tracing_config *c = tracing_config(r->gateway->tracing);
+	const struct tracing_config *c = tracing_config(request_gateway(r)->tracing);
 	struct told_trace told = {0};
 	struct trace_context parent;
 	if (!c)
@@ -108,7 +109,7 @@ void traced_end(struct request *r, int64_t now_us)
 	COPY_TEXT(s->service, r->backend ? r->backend->name : "");
 	COPY_TEXT(s->tenant, r->tenant);
 	COPY_TEXT(s->id, r->id);
-	tracing_submit(r->gateway->tracing, &s->span);
+	tracing_submit(request_gateway(r)->tracing, &s->span);
 }
 
 /* --- work ------------------------------------------------------------------------------------ */

@@ -176,8 +176,8 @@ static void say_facts(struct upgrade *u, const struct job *j)
 	say_text(&u->packet, "service", j->backend->name);
 	say_text(&u->packet, "peer", peer);
 	say_text_if(u, "tenant", r ? r->tenant : NULL);
-	say_text_if(u, "tls", r ? r->exchange->tls : NULL);
-	say_text_if(u, "cipher", r ? r->exchange->cipher : NULL);
+	say_text_if(u, "tls", r ? exchange_tls(r->exchange) : NULL);
+	say_text_if(u, "cipher", r ? exchange_cipher(r->exchange) : NULL);
 	say_int(&u->packet, "begunUs", r ? r->begun_us : loop_now_us(u->gateway->loop));
 }
 

@@ -29,9 +29,10 @@ class Gateway:
     has_queue = True
 
     def __init__(self, pods, one_slot=False, tls=None, http2=False, cold=False,
-                 warm=True):
+                 warm=True, all_in_memory=False):
         self.pods, self.one_slot, self.tls, self.http2, self.cold = pods, one_slot, tls, http2, cold
         self.warm = warm and not (cold or tls or http2)
+        self.all_in_memory = all_in_memory
         self.port = free_ports(1)
         self.addresses = [f"127.0.0.1:{self.port}"]
 
@@ -118,6 +119,8 @@ class Slotgate(Gateway):
                   "keda": {"address": f"127.0.0.1:{self.keda_port}"},
                   "log": {"access": "off"}, "services": [service],
                   "spoolDirectory": str(self.directory)}
+        if self.all_in_memory:
+            config["limits"] = {"spoolMemory": "4GiB"}
         path = self.write("slotgate.json", json.dumps(config, indent=1))
         return [BUILD / "slotgate", "serve", "-c", path]
 

@@ -283,6 +283,44 @@ static void the_space_has_a_ceiling_over_all(void **state)
 	spool_free(other);
 }
 
+/* Each is smaller than what a lone spool writes at a time. */
+static void bodies_that_are_held_stay_near_the_ceiling(void **state)
+{
+	enum { BODIES = 40, PIECES = 4 };
+	struct world *w = *state;
+	struct spool *bodies[BODIES];
+	static char piece[25 * KIB];
+	w->space.memory_limit_bytes = 256 * KIB;
+	for (int i = 0; i < BODIES; i++) {
+		bodies[i] =
+			spool_new(&w->space, (struct spool_limits){MIB, 100 * KIB}, on_spool, w);
+		assert_non_null(bodies[i]);
+		for (int j = 0; j < PIECES; j++) {
+			memset(piece, i * PIECES + j, sizeof(piece));
+			assert_int_equal(spool_write(bodies[i], piece, sizeof(piece)), SPOOL_OK);
+			settle(w);
+		}
+	}
+	assert_true(w->space.memory_bytes <= (256 + BODIES * 32) * KIB);
+	w->spool = bodies[BODIES - 1];
+	for (int j = 0; j < PIECES; j++) {
+		struct iovec iov[1];
+		size_t left = sizeof(piece);
+		memset(piece, (BODIES - 1) * PIECES + j, sizeof(piece));
+		while (left) {
+			while (!spool_peek(w->spool, iov, 1))
+				settle(w);
+			size_t n = iov[0].iov_len < left ? iov[0].iov_len : left;
+			assert_memory_equal(iov[0].iov_base, piece, n);
+			spool_consume(w->spool, n);
+			left -= n;
+		}
+	}
+	w->spool = NULL;
+	for (int i = 0; i < BODIES; i++)
+		spool_free(bodies[i]);
+}
+
 /* --- limits ----------------------------------------------------------------------------------- */
 
 static void over_its_limit_it_fails_and_stays_so(void **state)
@@ -486,6 +524,7 @@ int main(void)
 		TEST(through_the_file),
 		TEST(what_was_read_from_the_file_is_written_anew),
 		TEST(the_space_has_a_ceiling_over_all),
+		TEST(bodies_that_are_held_stay_near_the_ceiling),
 		TEST(over_its_limit_it_fails_and_stays_so),
 		TEST(what_is_consumed_makes_room),
 		TEST(the_disk_has_a_limit_over_all),

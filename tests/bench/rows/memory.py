@@ -41,13 +41,15 @@ class Held(Row):
         self.name = f"held_{count}x{body >> 10}KiB"
         self.title = f"Held requests: {count:,} with {body >> 10} KiB"
         self.what = ("POSTs that wait for one busy pod. Less what the gateway had before they came. "
-                     "No page cache, no slab.")
+                     "No page cache, no slab. slotgate is told to keep all of it in memory "
+                     "(limits.spoolMemory): by default what goes over 256 MiB is in files.")
         if count > HAPROXY_MOST_CLIENTS:
             self.subjects = ("slotgate",)
             self.what += " HAProxy is not configured for so many."
 
     def measure(self, subject, full):
-        with behind(subject, 1, LONG_WORK_MS, one_slot=True, warm=False) as (_, gateway):
+        with behind(subject, 1, LONG_WORK_MS, one_slot=True, warm=False,
+                    all_in_memory=True) as (_, gateway):
             with programs.Load(gateway.addresses, clients=1, once=True, path="/job") as first:
                 first.expect("begin")
                 first.expect("sent")
