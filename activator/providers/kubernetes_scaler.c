@@ -38,6 +38,7 @@ static void fail(struct kube_scaler *s, const char *why)
 	if (strcmp(s->why, why) != 0)
 		log_warn("%s: scaling: %s", s->fleet->label, why);
 	s->failures++;
+	s->is_refused = false;
 	snprintf(s->why, sizeof(s->why), "%s", why);
 	s->rest_until_us = now_of(s) + (us < REST_MAX_US ? us : REST_MAX_US);
 	s->is_writing = false;
@@ -46,6 +47,7 @@ static void fail(struct kube_scaler *s, const char *why)
 static void succeed(struct kube_scaler *s)
 {
 	s->failures = 0;
+	s->is_refused = false;
 	s->why[0] = '\0';
 }
 
@@ -108,6 +110,7 @@ static void on_written(void *owner, const struct http_client_result *result)
 				   now_of(s));
 	} else {
 		fail(s, a.why[0] ? a.why : "the answer to a new scale is none");
+		s->is_refused = kube_answer_is_refusal(&a);
 	}
 	json_free(a.document);
 	done(s);
@@ -152,17 +155,18 @@ static void on_read(void *owner, const struct http_client_result *result)
 	if (kube_answer_is_good(&a) && kube_scale_read(a.document, &now)) {
 		s->scale = now;
 		s->knows_scale = true;
-		succeed(s);
 		/* The lease may have run out meanwhile: this process may have stood still. */
 		loop_refresh_now(s->loop);
 		if (s->is_writing && may_write(s) && s->wanted >= 0 && goal(s) != now.wanted) {
-			write_scale(s, goal(s));
+			write_scale(s, goal(s)); /* that says whether it works */
 			json_free(a.document);
 			return;
 		}
 		s->is_writing = false;
+		succeed(s);
 	} else {
 		fail(s, a.why[0] ? a.why : "the scale that was asked for is none");
+		s->is_refused = kube_answer_is_refusal(&a);
 	}
 	json_free(a.document);
 	done(s);
