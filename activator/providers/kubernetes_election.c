@@ -123,13 +123,20 @@ static void fail(struct kube_election *e, const char *why)
 {
 	if (strcmp(e->why, why) != 0)
 		log_warn("%s: lease %s: %s", e->label, e->name, why);
-	e->is_refused = false;
 	snprintf(e->why, sizeof(e->why), "%s", why);
+}
+
+static void note_refusal(struct kube_election *e, const struct kube_answer *a)
+{
+	if (!kube_answer_is_refusal(a))
+		e->refused_us = 0;
+	else if (!e->refused_us)
+		e->refused_us = now_of(e);
 }
 
 static void succeed(struct kube_election *e)
 {
-	e->is_refused = false;
+	e->refused_us = 0;
 	e->why[0] = '\0';
 }
 
@@ -164,7 +171,7 @@ static void on_written(void *owner, const struct http_client_result *result)
 			become(e, false); /* somebody was first */
 		else if (a.status != STATUS_CONFLICT)
 			fail(e, a.why);
-		e->is_refused = kube_answer_is_refusal(&a);
+		note_refusal(e, &a);
 	}
 	json_free(a.document);
 	done(e);
@@ -306,7 +313,7 @@ static void on_read(void *owner, const struct http_client_result *result)
 	} else {
 		e->is_on &= !e->is_leaving;
 		fail(e, a.why[0] ? a.why : "the lease that was asked for is none");
-		e->is_refused = kube_answer_is_refusal(&a);
+		note_refusal(e, &a);
 		done(e);
 	}
 	json_free(a.document);

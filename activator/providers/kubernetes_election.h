@@ -48,7 +48,7 @@ struct kube_election {
 	bool takes; /* what is under way makes us the holder, or keeps us it */
 	struct timer timer;
 	struct task task;
-	bool is_refused;	  /* the API said no to it */
+	int64_t refused_us;	  /* the API says no to it since; 0: it does not */
 	char why[KUBE_WHY_BYTES]; /* the last step failed; "": it did not */
 	void (*changed)(void *owner);
 	void *owner;

@@ -38,16 +38,23 @@ static void fail(struct kube_scaler *s, const char *why)
 	if (strcmp(s->why, why) != 0)
 		log_warn("%s: scaling: %s", s->fleet->label, why);
 	s->failures++;
-	s->is_refused = false;
 	snprintf(s->why, sizeof(s->why), "%s", why);
 	s->rest_until_us = now_of(s) + (us < REST_MAX_US ? us : REST_MAX_US);
 	s->is_writing = false;
 }
 
+static void note_refusal(struct kube_scaler *s, const struct kube_answer *a)
+{
+	if (!kube_answer_is_refusal(a))
+		s->refused_us = 0;
+	else if (!s->refused_us)
+		s->refused_us = now_of(s);
+}
+
 static void succeed(struct kube_scaler *s)
 {
 	s->failures = 0;
-	s->is_refused = false;
+	s->refused_us = 0;
 	s->why[0] = '\0';
 }
 
@@ -110,7 +117,7 @@ static void on_written(void *owner, const struct http_client_result *result)
 				   now_of(s));
 	} else {
 		fail(s, a.why[0] ? a.why : "the answer to a new scale is none");
-		s->is_refused = kube_answer_is_refusal(&a);
+		note_refusal(s, &a);
 	}
 	json_free(a.document);
 	done(s);
@@ -166,7 +173,7 @@ static void on_read(void *owner, const struct http_client_result *result)
 		succeed(s);
 	} else {
 		fail(s, a.why[0] ? a.why : "the scale that was asked for is none");
-		s->is_refused = kube_answer_is_refusal(&a);
+		note_refusal(s, &a);
 	}
 	json_free(a.document);
 	done(s);
