@@ -135,6 +135,11 @@ static enum http_client_error error_of(CURLcode code, CURL *easy)
 	case CURLE_COULDNT_CONNECT:
 		curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error);
 		return os_error == ECONNREFUSED ? HTTP_CLIENT_REFUSED : HTTP_CLIENT_OTHER;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_PEER_FAILED_VERIFICATION:
+		return HTTP_CLIENT_TLS;
 	default:
 		return HTTP_CLIENT_OTHER;
 	}

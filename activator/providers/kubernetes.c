@@ -11,6 +11,7 @@
 #include "activator/providers/kubernetes_follow.h"
 #include "activator/providers/kubernetes_scaler.h"
 #include "activator/providers/kubernetes_starts.h"
+#include "activator/providers/kubernetes_why.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -42,7 +43,9 @@ struct kubernetes_provider {
 	struct task settle;
 	struct http_exchange *confirming;
 	char confirmed_uid[KUBE_UID_BYTES];
-	char failure[KUBE_TEXT_BYTES * 2]; /* as the ledger was told; "": scaling works */
+	bool has_service;	       /* the API knows it, as far as is known */
+	char misnamed[KUBE_WHY_BYTES]; /* see kube_why_misnamed */
+	char failure[KUBE_WHY_BYTES];  /* as the ledger was told; "": scaling works */
 	int64_t told_us;
 	bool was_degraded;
 	provider_gone_fn *gone_fn;
@@ -85,9 +88,16 @@ static void nothing(void *owner)
 	(void)owner;
 }
 
+static void listing_service(void *owner)
+{
+	struct kubernetes_provider *s = owner;
+	s->has_service = false;
+}
+
 static void put_service(void *owner, const struct json *object)
 {
 	struct kubernetes_provider *s = owner;
+	s->has_service = true;
 	kube_fleet_put_service(&s->fleet, object);
 }
 
@@ -95,6 +105,7 @@ static void gone_service(void *owner, const struct json *object)
 {
 	struct kubernetes_provider *s = owner;
 	(void)object;
+	s->has_service = false;
 	log_warn("%s: its Kubernetes service %s has been deleted", s->config->name,
 		 config_of(s)->service);
 }
@@ -151,7 +162,7 @@ static void sweep_pods(void *owner)
 	kube_fleet_listed_pods(&s->fleet);
 }
 
-static const struct kube_sink service_sink = {nothing, put_service, gone_service, nothing};
+static const struct kube_sink service_sink = {listing_service, put_service, gone_service, nothing};
 static const struct kube_sink slice_sink = {mark_slices, put_slice, gone_slice, sweep_slices};
 static const struct kube_sink pod_sink = {mark_pods, put_pod, gone_pod, sweep_pods};
 
@@ -230,33 +241,11 @@ static void confirm_one(struct kubernetes_provider *s)
 
 /* --- failures to start ----------------------------------------------------------------------- */
 
-/* Why no pod comes; "": one may. */
-static void judge(const struct kubernetes_provider *s, char why[KUBE_TEXT_BYTES * 2])
-{
-	const struct kube_member *worst = NULL;
-	why[0] = '\0';
-	LIST_EACH(m, &s->fleet.members, struct kube_member, link) {
-		const struct kube_pod *p = &m->pod;
-		bool may_pass = p->trouble == KUBE_UNSCHEDULABLE &&
-				now_of(s) - m->trouble_us < config_of(s)->unschedulable_us;
-		if (!kube_member_exists(m))
-			continue;
-		if (p->trouble == KUBE_NO_TROUBLE || may_pass)
-			return; /* this one may come up */
-		if (!worst || p->trouble > worst->pod.trouble)
-			worst = m;
-	}
-	if (worst)
-		snprintf(why, KUBE_TEXT_BYTES * 2, "pod %.60s: %s", worst->pod.meta.name,
-			 worst->pod.why);
-	else if (s->scaler.stuck[0])
-		snprintf(why, KUBE_TEXT_BYTES * 2, "%s", s->scaler.stuck);
-}
-
 static void tell_failure(struct kubernetes_provider *s)
 {
 	char why[sizeof(s->failure)];
-	judge(s, why);
+	kube_why_none(&s->fleet, &s->scaler, &s->election, config_of(s), s->misnamed, now_of(s),
+		      why);
 	if (config_of(s)->waits_on_failure)
 		why[0] = '\0';
 	bool is_same = strcmp(why, s->failure) == 0;
@@ -275,8 +264,10 @@ static void release_pods(struct kubernetes_provider *s)
 {
 	bool has_looked =
 		!s->scales || (s->scaler.has_looked && (!s->elects || s->election.has_read));
-	bool is_whole = s->slices.watch.is_synced &&
-			(s->fleet.pods_are_synced || s->pods.watch.failures > 0 || !s->pods.is_on);
+	bool has_slices = s->slices.watch.is_synced, has_pods = s->fleet.pods_are_synced;
+	/* One of the two may be out of reach; each alone says which pods there are. */
+	bool is_whole = (has_slices && (has_pods || s->pods.watch.failures || !s->pods.is_on)) ||
+			(has_pods && s->slices.watch.failures);
 	if (!s->fleet.is_held || !has_looked || !is_whole ||
 	    !(s->services.watch.is_synced || s->services.watch.failures))
 		return;
@@ -315,6 +306,14 @@ static const char NOT_LISTED[] = "not listed yet";
 
 static const char *fault_of(const struct kubernetes_provider *s);
 
+static void find_misnamed(struct kubernetes_provider *s)
+{
+	s->misnamed[0] = '\0';
+	if (s->services.watch.is_synced)
+		kube_why_misnamed(&s->fleet, config_of(s), s->client.access.name_space.at,
+				  s->has_service, s->misnamed);
+}
+
 static void tell_degraded(struct kubernetes_provider *s)
 {
 	const char *why = fault_of(s);
@@ -338,6 +337,7 @@ static void settle(void *owner)
 	share(s);
 	release_pods(s);
 	kube_fleet_settle(&s->fleet, now_of(s));
+	find_misnamed(s);
 	confirm_one(s);
 	tell_failure(s);
 	tell_degraded(s);
@@ -535,8 +535,8 @@ static const char *fault_of(const struct kubernetes_provider *s)
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		if (all[i]->is_on && kube_watch_is_failing(&all[i]->watch))
 			return all[i]->watch.why[0] ? all[i]->watch.why : NOT_LISTED;
-	if (s->services.watch.is_synced && !s->fleet.knows_service)
-		return "there is no such Service";
+	if (s->misnamed[0])
+		return s->misnamed;
 	if (s->scaler.is_on && s->scaler.why[0])
 		return s->scaler.why;
 	return s->election.is_on && s->election.why[0] ? s->election.why : NULL;

@@ -19,8 +19,8 @@ void kube_access_init(struct kube_access *a)
 
 void kube_access_release(struct kube_access *a)
 {
-	struct str *all[] = {&a->server, &a->name_space, &a->ca,	 &a->certificate,
-			     &a->key,	 &a->token,	 &a->token_file, &a->ca_file};
+	struct str *all[] = {&a->origin, &a->server, &a->name_space, &a->ca,	 &a->certificate,
+			     &a->key,	 &a->token,  &a->token_file, &a->ca_file};
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		str_release(all[i]);
 	*a = (struct kube_access){0};
@@ -117,6 +117,7 @@ bool kube_access_in_cluster(struct kube_access *a, const char *directory, char w
 		return false;
 	}
 	str_printf(&a->server, strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host, port);
+	str_add_text(&a->origin, directory);
 	str_printf(&a->token_file, "%s/token", directory);
 	str_printf(&a->ca_file, "%s/ca.crt", directory);
 	if (a->server.failed || a->token_file.failed || a->ca_file.failed) {
@@ -222,6 +223,8 @@ static bool read_user(struct reading *r, const struct json *user)
 	if (!read_pem(r, user, "client-certificate", &a->certificate, NULL) ||
 	    !read_pem(r, user, "client-key", &a->key, NULL))
 		return false;
+	if (a->certificate.len && !a->key.len)
+		return fault(r, "its user has a client-certificate, and no client-key");
 	if (file && *file) {
 		add_path(&a->token_file, r->path, file);
 		return !a->token_file.failed && read_token(a, r->why);
@@ -254,6 +257,7 @@ bool kube_access_read(struct kube_access *a, const char *kubeconfig, const char 
 		      char why[KUBE_WHY_BYTES])
 {
 	struct reading r = {a, kubeconfig, why};
+	str_add_text(&a->origin, kubeconfig);
 	struct str text, json;
 	struct yaml_error yaml;
 	struct json_error error;

@@ -14,6 +14,7 @@
 enum { KUBE_WHY_BYTES = 400 };
 
 struct kube_access {
+	struct str origin; /* where all this was read: a kubeconfig, or the account's directory */
 	struct str server; /* "https://10.0.0.1:443", without a "/" behind it */
 	struct str name_space;
 	struct str ca, certificate, key; /* PEM */

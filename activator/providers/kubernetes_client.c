@@ -6,6 +6,15 @@
 
 enum { ANSWER_BYTES_MAX = 16 << 20, HEADERS_MAX = 4 };
 
+enum {
+	STATUS_BAD = 400,
+	STATUS_UNAUTHORIZED = 401,
+	STATUS_FORBIDDEN = 403,
+	STATUS_NOT_FOUND = 404,
+	STATUS_NOT_ALLOWED = 405,
+	STATUS_INVALID = 422,
+};
+
 struct http_exchange *kube_client_send(struct kube_client *c, const struct kube_request *r,
 				       http_client_fn *fn, void *owner)
 {
@@ -49,11 +58,26 @@ struct http_exchange *kube_client_send(struct kube_client *c, const struct kube_
 	return x;
 }
 
-static const char *remedy(int status)
+static void tell_refusal(const struct kube_client *c, int status, const char *message,
+			 char why[KUBE_WHY_BYTES])
 {
-	if (status == 401)
-		return " (the token or certificate is not accepted)";
-	return status == 403 ? " (its role lacks a rule)" : "";
+	if (status == STATUS_UNAUTHORIZED)
+		snprintf(why, KUBE_WHY_BYTES,
+			 "the API server answers 401: it does not accept the token or certificate "
+			 "of %.200s",
+			 c->access.origin.at);
+	else
+		snprintf(why, KUBE_WHY_BYTES, "the API server answers %d%s: %.330s", status,
+			 status == STATUS_FORBIDDEN ? " (its role lacks a rule)" : "", message);
+}
+
+static void tell_error(const struct kube_client *c, const struct http_client_result *r,
+		       char why[KUBE_WHY_BYTES])
+{
+	bool is_tls = r->error == HTTP_CLIENT_TLS;
+	snprintf(why, KUBE_WHY_BYTES, "the API server %.80s: %.120s%s%.120s", c->access.server.at,
+		 r->text, is_tls ? ": see the authority, certificate and key of " : "",
+		 is_tls ? c->access.origin.at : "");
 }
 
 void kube_answer_read(struct kube_client *c, const struct http_client_result *r,
@@ -65,17 +89,31 @@ void kube_answer_read(struct kube_client *c, const struct http_client_result *r,
 	if (r->body.len)
 		a->document = json_parse(r->body.at, r->body.len, &error);
 	if (r->error != HTTP_CLIENT_OK)
-		snprintf(a->why, sizeof(a->why), "the API server: %.300s", r->text);
+		tell_error(c, r, a->why);
 	else if (r->status < 200 || r->status >= 300) {
 		kube_status_read(a->document, &status);
-		snprintf(a->why, sizeof(a->why), "the API server answers %d%s: %s", r->status,
-			 remedy(r->status), status.message);
+		tell_refusal(c, r->status, status.message, a->why);
 	} else if (r->body.len && !a->document) {
 		snprintf(a->why, sizeof(a->why), "the API server's answer is no JSON: %s",
 			 error.message);
 	}
-	if (!r->status || r->status >= 500 || r->status == 401 || r->status == 403)
+	if (!r->status || r->status >= 500 || r->status == STATUS_UNAUTHORIZED ||
+	    r->status == STATUS_FORBIDDEN)
 		c->failures++;
+}
+
+bool kube_answer_is_refusal(const struct kube_answer *a)
+{
+	switch (a->status) {
+	case STATUS_BAD:
+	case STATUS_FORBIDDEN:
+	case STATUS_NOT_FOUND:
+	case STATUS_NOT_ALLOWED:
+	case STATUS_INVALID:
+		return true;
+	default:
+		return false;
+	}
 }
 
 void kube_add_encoded(struct str *s, const char *value)

@@ -41,6 +41,10 @@ static inline bool kube_answer_is_good(const struct kube_answer *a)
 	return a->status >= 200 && a->status < 300 && a->document;
 }
 
+/* The API says no, and will say it again until somebody changes something: a name, a right. (For a
+ * moment so does a server that has just started: ask how long it has lasted.) */
+bool kube_answer_is_refusal(const struct kube_answer *);
+
 /* Adds a value of a query, percent-encoded. */
 void kube_add_encoded(struct str *, const char *value);
 

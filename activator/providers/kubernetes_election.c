@@ -126,6 +126,20 @@ static void fail(struct kube_election *e, const char *why)
 	snprintf(e->why, sizeof(e->why), "%s", why);
 }
 
+static void note_refusal(struct kube_election *e, const struct kube_answer *a)
+{
+	if (!kube_answer_is_refusal(a))
+		e->refused_us = 0;
+	else if (!e->refused_us)
+		e->refused_us = now_of(e);
+}
+
+static void succeed(struct kube_election *e)
+{
+	e->refused_us = 0;
+	e->why[0] = '\0';
+}
+
 static void done(struct kube_election *e)
 {
 	if (e->is_holder && now_of(e) >= kube_election_until_us(e))
@@ -145,7 +159,7 @@ static void on_written(void *owner, const struct http_client_result *result)
 		become(e, false);
 		e->is_on = false;
 	} else if (kube_answer_is_good(&a)) {
-		e->why[0] = '\0';
+		succeed(e);
 		e->published_us = now_of(e);
 		if (e->takes) {
 			e->renewed_us = e->asked_us;
@@ -157,6 +171,7 @@ static void on_written(void *owner, const struct http_client_result *result)
 			become(e, false); /* somebody was first */
 		else if (a.status != STATUS_CONFLICT)
 			fail(e, a.why);
+		note_refusal(e, &a);
 	}
 	json_free(a.document);
 	done(e);
@@ -289,14 +304,16 @@ static void on_read(void *owner, const struct http_client_result *result)
 	kube_answer_read(e->client, result, &a);
 	e->has_read |= a.status > 0;
 	if (kube_answer_is_good(&a) && kube_lease_read(a.document, &l)) {
-		e->why[0] = '\0';
 		act(e, &l, kube_election_read(e, &l, now_of(e)));
+		if (!e->exchange) /* else what it writes says whether it works */
+			succeed(e);
 	} else if (a.status == STATUS_NOT_FOUND && !e->is_leaving) {
 		e->other_count = 0;
 		create(e);
 	} else {
 		e->is_on &= !e->is_leaving;
 		fail(e, a.why[0] ? a.why : "the lease that was asked for is none");
+		note_refusal(e, &a);
 		done(e);
 	}
 	json_free(a.document);

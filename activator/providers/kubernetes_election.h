@@ -48,6 +48,7 @@ struct kube_election {
 	bool takes; /* what is under way makes us the holder, or keeps us it */
 	struct timer timer;
 	struct task task;
+	int64_t refused_us;	  /* the API says no to it since; 0: it does not */
 	char why[KUBE_WHY_BYTES]; /* the last step failed; "": it did not */
 	void (*changed)(void *owner);
 	void *owner;

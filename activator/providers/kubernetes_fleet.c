@@ -367,22 +367,31 @@ static const char *address_of(const struct kube_fleet *f, const struct kube_memb
 	return wants_other || strcmp(m->host, p->other) == 0 ? p->other : p->address;
 }
 
+static bool is_of_other_family(const char *host, const char *than)
+{
+	return *than && (strchr(host, ':') != NULL) != (strchr(than, ':') != NULL);
+}
+
 /* A pod's address is its own for its life: another one is another sandbox, in which nothing of the
- * old one runs any more. */
+ * old one runs any more. Where slices alone tell of it, the other one of a dual stack's two says
+ * nothing of that: each stands in a slice of its own. */
 static void locate(struct kube_fleet *f, struct kube_member *m, const struct kube_endpoint *e,
 		   int64_t now_us)
 {
 	const char *said = address_of(f, m, e);
 	int port = port_of(f, m, e);
 	bool is_same_host = strcmp(said, m->host) == 0;
+	bool is_same_pod =
+		is_same_host || (!m->pod.address[0] && is_of_other_family(said, m->host));
 	char text[NET_TEXT_BYTES];
 	struct net_address address;
-	if (!*said || !port || (is_same_host && (port == m->port || !may_move(f, m))))
+	if (!*said || !port || (is_same_host && port == m->port) ||
+	    (is_same_pod && !may_move(f, m)))
 		return;
 	snprintf(text, sizeof(text), strchr(said, ':') ? "[%s]:%d" : "%s:%d", said, port);
 	if (net_parse(text, &address))
 		return;
-	if (m->id && is_same_host)
+	if (m->id && is_same_pod)
 		take_away(f, m, now_us);
 	else if (m->id)
 		end(f, m, now_us);

@@ -35,8 +35,10 @@ static void on_end(void *owner, const struct http_client_result *result)
 {
 	struct kube_follower *f = owner;
 	struct kube_answer answer;
+	struct http_client_result whole = *result; /* its body came in pieces */
 	f->exchange = NULL;
-	kube_answer_read(f->client, result, &answer);
+	whole.body = kube_watch_refusal(&f->watch, result->status);
+	kube_answer_read(f->client, &whole, &answer);
 	kube_watch_ended(&f->watch, answer.status, answer.why, now_of(f));
 	json_free(answer.document);
 	tell(f);

@@ -180,9 +180,17 @@ static void read_conditions(struct kube_pod *p, const struct json *conditions)
 	}
 }
 
-static void read_pod_ports(struct kube_pod *p, const struct json *containers)
+/* One that starts before the others, and goes on beside them. */
+static bool is_sidecar(const struct json *init_container)
+{
+	return is_text(json_get(init_container, "restartPolicy"), "Always");
+}
+
+static void read_pod_ports(struct kube_pod *p, const struct json *containers, bool is_init)
 {
 	JSON_EACH(c, json_is(containers, JSON_LIST) ? containers : NULL) {
+		if (is_init && !is_sidecar(c))
+			continue;
 		const struct json *ports = json_get(c, "ports");
 		JSON_EACH(it, json_is(ports, JSON_LIST) ? ports : NULL) {
 			if (p->port_count == KUBE_PORTS_MAX)
@@ -232,7 +240,8 @@ bool kube_pod_read(const struct json *object, struct kube_pod *p)
 	read_conditions(p, json_get(status, "conditions"));
 	read_containers(p, json_get(status, "initContainerStatuses"));
 	read_containers(p, json_get(status, "containerStatuses"));
-	read_pod_ports(p, json_find(object, "spec.containers"));
+	read_pod_ports(p, json_find(object, "spec.containers"), false);
+	read_pod_ports(p, json_find(object, "spec.initContainers"), true);
 	p->rank = rank_of(p, object);
 	p->is_cheap = is_text(json_get(annotations, KUBE_COST), KUBE_CHEAP);
 	if (!read_labels(json_find(object, "metadata.labels"), p->labels, sizeof(p->labels)))
@@ -256,19 +265,29 @@ static const struct json *items_of(const struct json *list)
 	return json_is(list, JSON_LIST) ? list : NULL;
 }
 
-/* The container that has the port; none has it, or it is not known: the first. */
-static void find_container(const struct json *containers, int port, struct kube_times *t)
+static bool find_port(const struct json *containers, bool is_init, int port, struct kube_times *t)
 {
-	copy_name(json_get(json_first(items_of(containers)), "name"), t->container,
-		  sizeof(t->container));
 	JSON_EACH(c, items_of(containers)) {
 		JSON_EACH(it, items_of(json_get(c, "ports"))) {
-			if (!port || port_number(json_get(it, "containerPort")) != port)
+			if (port_number(json_get(it, "containerPort")) != port ||
+			    (is_init && !is_sidecar(c)))
 				continue;
 			copy_name(json_get(c, "name"), t->container, sizeof(t->container));
-			return;
+			return true;
 		}
 	}
+	return false;
+}
+
+/* The container that has the port; none has it, or it is not known: the first. */
+static void find_container(const struct json *object, int port, struct kube_times *t)
+{
+	const struct json *containers = json_find(object, "spec.containers");
+	if (port && (find_port(containers, false, port, t) ||
+		     find_port(json_find(object, "spec.initContainers"), true, port, t)))
+		return;
+	copy_name(json_get(json_first(items_of(containers)), "name"), t->container,
+		  sizeof(t->container));
 }
 
 static void read_condition_times(struct kube_times *t, const struct json *conditions)
@@ -300,13 +319,15 @@ static void read_container_times(struct kube_times *t, const struct json *status
 	}
 }
 
-/* The last of them to end: the condition is written down later. */
+/* The last of them to end, or to go on as a sidecar: the condition is written down later. */
 static void read_init_times(struct kube_times *t, const struct json *statuses)
 {
 	bool is_done = t->initialized.at_us > 0;
 	t->initialized = (struct kube_moment){0};
 	JSON_EACH(it, items_of(statuses)) {
 		struct kube_moment end = moment(json_find(it, "state.terminated.finishedAt"));
+		if (!end.at_us)
+			end = moment(json_find(it, "state.running.startedAt"));
 		t->has_init = true;
 		if (is_done && end.at_us > t->initialized.at_us)
 			t->initialized = end;
@@ -321,8 +342,9 @@ bool kube_times_read(const struct json *object, int port, struct kube_times *t)
 	if (!json_is(object, JSON_OBJECT))
 		return false;
 	copy_name(json_find(object, "spec.nodeName"), t->node, sizeof(t->node));
-	find_container(json_find(object, "spec.containers"), port, t);
+	find_container(object, port, t);
 	read_condition_times(t, json_get(status, "conditions"));
+	read_container_times(t, json_get(status, "initContainerStatuses"));
 	read_container_times(t, json_get(status, "containerStatuses"));
 	read_init_times(t, json_get(status, "initContainerStatuses"));
 	t->was_ready = !t->is_ready && t->started.at_us > 0 && t->ready.at_us > t->started.at_us;

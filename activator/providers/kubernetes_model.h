@@ -209,7 +209,7 @@ bool kube_event_read(const struct json *document, struct kube_event *);
 struct kube_status {
 	int code; /* 0: not said */
 	char reason[KUBE_PORT_BYTES];
-	char message[KUBE_TEXT_BYTES];
+	char message[KUBE_TEXT_BYTES * 2];
 };
 
 bool kube_status_read(const struct json *document, struct kube_status *);

@@ -43,9 +43,18 @@ static void fail(struct kube_scaler *s, const char *why)
 	s->is_writing = false;
 }
 
+static void note_refusal(struct kube_scaler *s, const struct kube_answer *a)
+{
+	if (!kube_answer_is_refusal(a))
+		s->refused_us = 0;
+	else if (!s->refused_us)
+		s->refused_us = now_of(s);
+}
+
 static void succeed(struct kube_scaler *s)
 {
 	s->failures = 0;
+	s->refused_us = 0;
 	s->why[0] = '\0';
 }
 
@@ -108,6 +117,7 @@ static void on_written(void *owner, const struct http_client_result *result)
 				   now_of(s));
 	} else {
 		fail(s, a.why[0] ? a.why : "the answer to a new scale is none");
+		note_refusal(s, &a);
 	}
 	json_free(a.document);
 	done(s);
@@ -152,17 +162,18 @@ static void on_read(void *owner, const struct http_client_result *result)
 	if (kube_answer_is_good(&a) && kube_scale_read(a.document, &now)) {
 		s->scale = now;
 		s->knows_scale = true;
-		succeed(s);
 		/* The lease may have run out meanwhile: this process may have stood still. */
 		loop_refresh_now(s->loop);
 		if (s->is_writing && may_write(s) && s->wanted >= 0 && goal(s) != now.wanted) {
-			write_scale(s, goal(s));
+			write_scale(s, goal(s)); /* that says whether it works */
 			json_free(a.document);
 			return;
 		}
 		s->is_writing = false;
+		succeed(s);
 	} else {
 		fail(s, a.why[0] ? a.why : "the scale that was asked for is none");
+		note_refusal(s, &a);
 	}
 	json_free(a.document);
 	done(s);

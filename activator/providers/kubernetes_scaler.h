@@ -45,6 +45,7 @@ struct kube_scaler {
 		[KUBE_VERSION_BYTES]; /* the last failure to create pods that was there before... */
 	bool knows_event;	      /* ...pods were missing, as far as is known */
 	bool may_not_see_events;
+	int64_t refused_us; /* the API says no to reading or writing them since; 0: it does not */
 	char why[KUBE_WHY_BYTES];    /* the last step failed; "": it did not */
 	char stuck[KUBE_TEXT_BYTES]; /* why its pods cannot be created; "": they can */
 	uint64_t writes, conflicts, deletions;

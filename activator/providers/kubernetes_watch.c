@@ -222,8 +222,11 @@ static void on_line(struct kube_watch *w, const char *text, size_t len)
 bool kube_watch_feed(struct kube_watch *w, int status, struct slice bytes, int64_t now_us)
 {
 	w->heard_us = now_us;
-	if (status != STATUS_OK)
-		return true; /* its status says it all */
+	if (status != STATUS_OK) {
+		if (w->line.len + bytes.len <= KUBE_REFUSAL_BYTES_MAX)
+			str_add(&w->line, bytes.at, bytes.len);
+		return true;
+	}
 	w->is_open = true;
 	while (bytes.len && !w->is_garbled && !w->is_gone) {
 		const char *end = memchr(bytes.at, '\n', bytes.len);
@@ -252,13 +255,19 @@ bool kube_watch_feed(struct kube_watch *w, int status, struct slice bytes, int64
 	return !w->is_garbled && !w->is_gone;
 }
 
+struct slice kube_watch_refusal(const struct kube_watch *w, int status)
+{
+	bool is_any = status && status != STATUS_OK && !w->line.failed;
+	return (struct slice){w->line.at, is_any ? w->line.len : 0};
+}
+
 void kube_watch_ended(struct kube_watch *w, int status, const char *why, int64_t now_us)
 {
 	bool is_short = now_us - w->began_us < SHORT_US && !w->heard;
 	if (status == STATUS_GONE || w->is_gone) {
 		start_over(w, now_us);
 	} else if (w->is_garbled) {
-		char text[KUBE_TEXT_BYTES];
+		char text[sizeof(w->why)];
 		snprintf(text, sizeof(text), "%s", w->why[0] ? w->why : "it says what is no event");
 		/* Whatever it was, a list says what is true now. */
 		w->is_current = false;

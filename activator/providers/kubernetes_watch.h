@@ -25,7 +25,7 @@ struct kube_sink {
 
 enum kube_watch_state { KUBE_RESTING, KUBE_LISTING, KUBE_FOLLOWING };
 
-enum { KUBE_LINE_BYTES_MAX = 4 << 20, KUBE_PAGE_ITEMS = 100 };
+enum { KUBE_LINE_BYTES_MAX = 4 << 20, KUBE_REFUSAL_BYTES_MAX = 64 << 10, KUBE_PAGE_ITEMS = 100 };
 
 struct kube_watch {
 	const struct kube_sink *sink;
@@ -34,7 +34,7 @@ struct kube_watch {
 	bool is_synced;	 /* a whole list was read, at least once */
 	bool is_current; /* a list need not be read again */
 	char version[KUBE_VERSION_BYTES], next_page[KUBE_CONTINUE_BYTES];
-	struct str line;  /* the beginning of an event whose end has not come */
+	struct str line;  /* the beginning of an event whose end has not come, or of a refusal */
 	bool is_garbled;  /* the stream said something that is no event, */
 	bool is_gone;	  /* or that its version is too old: for a moment, until it has ended */
 	bool is_open;	  /* it was answered, and well: it is good once that has lasted a moment */
@@ -46,7 +46,7 @@ struct kube_watch {
 	int64_t timeout_s; /* after which the server ends a watch */
 	uint64_t random;
 	uint64_t lists, watches, faults; /* so far */
-	char why[KUBE_TEXT_BYTES];	 /* the last failure; "" since the last success */
+	char why[KUBE_TEXT_BYTES * 2];	 /* the last failure; "" since the last success */
 };
 
 /* It is due at once. */
@@ -65,6 +65,9 @@ void kube_watch_listed(struct kube_watch *, int status, const struct json *docum
 
 /* What has come of a watch. False: the stream must be ended, and kube_watch_ended told. */
 bool kube_watch_feed(struct kube_watch *, int status, struct slice bytes, int64_t now_us);
+
+/* What the server said instead of events, as far as it fits; until kube_watch_ended. */
+struct slice kube_watch_refusal(const struct kube_watch *, int status);
 
 /* The watch is over. Status 0: without an answer. */
 void kube_watch_ended(struct kube_watch *, int status, const char *why, int64_t now_us);

@@ -205,6 +205,40 @@ def test_the_chart_says_what_the_plain_manifests_say():
     assert normal(rendered("stable-diffusion", "--set", "serviceMonitor.enabled=true")) == plain
 
 
+TLS = [{"certificate": "/etc/slotgate-tls/tls.crt", "key": "/etc/slotgate-tls/tls.key"}]
+ELSEWHERE = {"config": {  # nothing where it is by itself
+    "listeners": [{"address": "0.0.0.0:8443", "tls": {"certificates": TLS}},
+                  {"address": "[::]:8081"}],
+    "admin": {"address": "0.0.0.0:9443", "tls": {"certificates": TLS}},
+    "spoolDirectory": "/spool"},
+    "service": {"port": 443}, "terminationGracePeriodSeconds": 86400000,
+    "serviceMonitor": {"enabled": True, "endpoint": {"tlsConfig": {"insecureSkipVerify": True}}}}
+
+
+def test_the_chart_follows_the_configuration(api, namespace, schemas, tmp_path):
+    """Ports, schemes and the spool: probes ask, and clients are let in, where it listens."""
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump(ELSEWHERE))
+    manifests = rendered(namespace, "-f", values)
+    accept(api, manifests, namespace)
+    found = {(m["kind"], m["metadata"]["name"]): m["spec"] for m in manifests if "spec" in m}
+    pod = found["Deployment", "slotgate"]["template"]["spec"]
+    [container] = pod["containers"]
+    numbers = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert numbers == {"http": 8443, "http-1": 8081, "admin": 9443}
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"]["scheme"] == "HTTPS"
+    assert "/spool" in {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert pod["terminationGracePeriodSeconds"] == 86400000
+    assert found["Service", "slotgate"]["ports"] == [
+        {"name": "http", "port": 443, "targetPort": "http", "appProtocol": "https"},
+        {"name": "http-1", "port": 8081, "targetPort": "http-1", "appProtocol": "http"}]
+    assert found["NetworkPolicy", "slotgate"]["ingress"][0]["ports"] == [
+        {"port": "http"}, {"port": "http-1"}]
+    [endpoint] = found["ServiceMonitor", "slotgate"]["endpoints"]
+    assert endpoint["scheme"] == "https" and endpoint["tlsConfig"] == {"insecureSkipVerify": True}
+
+
 # --- the rights ---
 
 NEEDED = [  # verb, resource, group, subresource

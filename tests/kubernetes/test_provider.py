@@ -8,6 +8,8 @@ from harness.kubernetes.gateway import (LONG_S, create_sd, is_up, paint, replica
                                         wait_for_replicas)
 from harness.wait import wait_until
 
+AFTER_API_S = 90  # a request under way, and the pause after several failures, may take 30 s each
+
 
 def test_from_zero_and_back(api, namespace, kubelet, gateways, account):
     create_sd(api, namespace, args=["--service-time", "300ms"])
@@ -86,7 +88,7 @@ def test_without_the_api_server_the_pods_stay(cluster, api, namespace, kubelet, 
     assert status == 200 and text.startswith("degraded: sd:"), text
     assert [answer.status for answer in paint(gateway, 4)] == [200] * 4
     cluster.start_api()
-    wait_until(lambda: is_up(gateway) == 1, "it is there again", LONG_S)
+    wait_until(lambda: is_up(gateway) == 1, "it is there again", AFTER_API_S)
     assert gateway.admin("/readyz")[2] == "ok\n"
     gateway.wait_for(ready=2)
 
@@ -102,10 +104,10 @@ def test_history_that_is_gone_is_listed_anew(cluster, api, namespace, kubelet, g
         wait_until(lambda: len(api.pods(namespace)) == 1, "another pod", LONG_S)
         cluster.forget_history()
     wait_until(lambda: gateway.metrics()("slotgate_kubernetes_lists_total", service="sd") > lists,
-               "a new list", LONG_S)
+               "a new list", AFTER_API_S)
     [pod] = api.pods(namespace)
     wait_until(lambda: [n.split("#")[1] for n in gateway.pods()] == [pod["metadata"]["uid"]],
-               lambda: gateway.pods(), LONG_S)
+               lambda: gateway.pods(), AFTER_API_S)
 
 
 def test_a_rotated_token_is_read_again(cluster, api, namespace, kubelet, gateways, account):

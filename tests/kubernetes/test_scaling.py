@@ -48,7 +48,7 @@ def adversity_marked(api, namespace, kubelet, name):
 def test_a_busy_pod_is_never_taken(api, namespace, kubelet, gateways, account, adversity):
     """The one that works is each time the youngest, which a ReplicaSet takes first by itself. A pod
     that is taken ends at once, and its job with it."""
-    create_sd(api, namespace, 1, grace_s=1, args=["--service-time", "8s"])
+    create_sd(api, namespace, 1, grace_s=1, args=["--service-time", "3s"])
     gateway = start(gateways, account, autoscaling={"maxScaleDownRate": 100})
     gateway.wait_for(ready=1)
     for _ in range(2):
@@ -57,13 +57,15 @@ def test_a_busy_pod_is_never_taken(api, namespace, kubelet, gateways, account, a
         with Painting(gateway, 3) as first:  # two more pods come, and all three work
             gateway.wait_for(working=3)
         assert first.statuses == [200] * 3
-        with Painting(gateway, 1) as work:
+        # It works until it is told to stop, however long the controllers take.
+        with Painting(gateway, 1, headers={"X-Demo-Time": "10m"}, patience_s=4 * LONG_S) as work:
             gateway.wait_for(working=1)
             name, uid = busy_pod(gateway)
             adversity(api, namespace, kubelet, name)
             wait_for_replicas(api, namespace, 1)
             wait_until(lambda: len(api.list("Pod", namespace)) == 1, "the others go", LONG_S)
             assert left(api, namespace) == {uid}, (old, gateway.log()[-6000:])
+            assert gateway.post("/sdapi/v1/interrupt").status == 200
         assert work.statuses == [200]
 
 

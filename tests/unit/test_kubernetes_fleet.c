@@ -312,6 +312,41 @@ static void slices_alone_will_do(void **state)
 	assert_null(member("a"));
 }
 
+static void slice_of_ipv6(void)
+{
+	say(kube_fleet_put_slice,
+	    "{'metadata': {'name': 's-6'}, 'addressType': 'IPv6', 'ports': [{'name': 'http', "
+	    "'port': "
+	    "7860}], 'endpoints': [{'addresses': ['fd00::1'], 'targetRef': {'kind': 'Pod', 'name': "
+	    "'a', 'uid': 'u-a'}}]}");
+}
+
+/* Of a dual stack's two slices one comes or goes first: that is no other sandbox. */
+static void the_other_family_frees_nothing(void **state)
+{
+	(void)state;
+	fleet.pods_are_synced = false;
+	slice_of_ipv6();
+	settle();
+	let_pods_answer();
+	start_job();
+	assert_int_equal(state_of("a"), POD_FULL);
+	slice_says("a", "10.0.0.1", "");
+	settle();
+	assert_int_equal(state_of("a"), POD_FULL);
+	assert_string_equal(the("a")->host, "fd00::1");
+	kube_slices_remove(&fleet.slices, "s-6");
+	settle();
+	assert_int_equal(state_of("a"), POD_FULL);
+	service_finished(service, grant, now_us);
+	drain();
+	settle();
+	assert_string_equal(the("a")->host, "10.0.0.1");
+	settle();
+	let_pods_answer();
+	assert_int_equal(state_of("a"), POD_READY);
+}
+
 static void the_port_is_the_services(void **state)
 {
 	(void)state;
@@ -387,6 +422,7 @@ int main(void)
 		TEST(one_in_trouble_gets_no_work),
 		TEST(one_whose_containers_have_ended_is_over),
 		TEST(slices_alone_will_do),
+		TEST(the_other_family_frees_nothing),
 		TEST(the_port_is_the_services),
 		TEST(one_that_may_stay_is_offered_again),
 		TEST(one_of_another_process_is_known_by_its_name),

@@ -110,6 +110,39 @@ static void reads_a_pod(void **state)
 	assert_string_equal(p.address, "");
 }
 
+/* An init container that is restarted for ever goes on beside the others: its ports are the pod's, and
+ * its start is the end of the beginning. */
+static void reads_a_sidecar(void **state)
+{
+	(void)state;
+	struct kube_pod p;
+	struct kube_times t;
+	const char *text =
+		"{'metadata': {'name': 'a', 'uid': 'u'}, 'spec': {'initContainers': ["
+		"{'name': 'init', 'ports': [{'name': 'old', 'containerPort': 1}]}, {'name': "
+		"'proxy', "
+		"'restartPolicy': 'Always', 'ports': [{'name': 'http', 'containerPort': 8000}]}], "
+		"'containers': [{'name': 'webui', 'ports': [{'name': 'own', 'containerPort': "
+		"7860}]}]}, "
+		"'status': {'conditions': [{'type': 'Initialized', 'status': 'True', "
+		"'lastTransitionTime': '2026-01-01T00:00:09Z'}], 'initContainerStatuses': ["
+		"{'name': 'init', 'state': {'terminated': {'finishedAt': "
+		"'2026-01-01T00:00:03Z'}}}, "
+		"{'name': 'proxy', 'state': {'running': {'startedAt': '2026-01-01T00:00:05Z'}}}], "
+		"'containerStatuses': [{'name': 'webui', 'state': {'running': "
+		"{'startedAt': '2026-01-01T00:00:08Z'}}}]}}";
+	struct kube_service_port http = {.target_name = "http"}, old = {.target_name = "old"};
+	assert_true(kube_pod_read(parse(text), &p));
+	assert_int_equal(kube_pod_port(&p, &http), 8000);
+	assert_int_equal(kube_pod_port(&p, &old), 0);
+	assert_true(kube_times_read(parse(text), 8000, &t));
+	assert_string_equal(t.container, "proxy");
+	assert_int_equal(t.initialized.at_us % (60 * 1000000), 5 * 1000000);
+	assert_int_equal(t.started.at_us, t.initialized.at_us);
+	assert_true(kube_times_read(parse(text), 7860, &t));
+	assert_string_equal(t.container, "webui");
+}
+
 static void reads_in_which_order_pods_are_taken(void **state)
 {
 	(void)state;
@@ -604,6 +637,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(reads_labels),
 		TEST(reads_a_pod),
+		TEST(reads_a_sidecar),
 		TEST(reads_in_which_order_pods_are_taken),
 		TEST(reads_both_addresses_in_one_spelling),
 		TEST(slices_are_bounded),

@@ -87,19 +87,19 @@ def is_writer(gateway):
     return gateway.metrics()("slotgate_provider_writer", service="sd")
 
 
-def paint(gateway, count, **options):
+def paint(gateway, count, headers=None, patience_s=LONG_S):
     """So many clients at once; their answers."""
     answers = []
 
     def one():
-        with gateway.client(timeout=LONG_S, **options) as client:
-            answers.append(client.post(GENERATE, b'{"prompt": "a dog"}').read_response())
+        with gateway.client(timeout=patience_s) as client:
+            answers.append(client.post(GENERATE, b'{"prompt": "a dog"}', headers).read_response())
 
     clients = [threading.Thread(target=one) for _ in range(count)]
     for client in clients:
         client.start()
     for client in clients:
-        client.join(LONG_S)
+        client.join(patience_s)
     assert len(answers) == count, gateway.log()[-6000:]
     return answers
 
@@ -107,10 +107,10 @@ def paint(gateway, count, **options):
 class Painting:
     """paint() meanwhile: `with Painting(gateway, 2) as work: ...`, then work.statuses."""
 
-    def __init__(self, gateway, count):
+    def __init__(self, gateway, count, **options):
         self.answers, self.gateway = [], gateway
         self.thread = threading.Thread(
-            target=lambda: self.answers.extend(paint(gateway, count)))
+            target=lambda: self.answers.extend(paint(gateway, count, **options)))
 
     @property
     def statuses(self):
@@ -121,7 +121,7 @@ class Painting:
         return self
 
     def __exit__(self, *_):
-        self.thread.join(2 * LONG_S)
+        self.thread.join(4 * LONG_S)
 
 
 class Load:
