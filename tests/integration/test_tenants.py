@@ -490,7 +490,8 @@ def test_a_broken_new_file_keeps_the_old_keys(secured):
     front.wait_for_metric(failures + 1, "slotgate_config_reloads_total", result="failure")
     assert front.get("/ui", bearer("acme")).status == 200
     assert front.get("/ui", bearer("beta")).status == 401
-    assert f"{file.path}: keys[0].sha256: must be the SHA-256" in front.log()
+    wait_until(lambda: f"{file.path}: keys[0].sha256: must be the SHA-256" in front.log(),
+               "the log says so")
     reloaded(front, file, entry("acme"), entry("beta"))
     assert front.get("/ui", bearer("beta")).status == 200
 
