@@ -98,15 +98,19 @@ def test_history_that_is_gone_is_listed_anew(cluster, api, namespace, kubelet, g
     gateway = start(gateways, account, autoscaling={"minScale": 1})
     gateway.wait_for(ready=1)
     lists = gateway.metrics()("slotgate_kubernetes_lists_total", service="sd")
+    [old] = api.pods(namespace)
+
+    def uids():
+        return [pod["metadata"]["uid"] for pod in api.pods(namespace)]
+
     with gateway.paused():
-        api.delete("Pod", namespace, api.pods(namespace)[0]["metadata"]["name"],
-                   gracePeriodSeconds=1)
-        wait_until(lambda: len(api.pods(namespace)) == 1, "another pod", LONG_S)
+        api.delete("Pod", namespace, old["metadata"]["name"], gracePeriodSeconds=1)
+        wait_until(lambda: len(uids()) == 1 and uids() != [old["metadata"]["uid"]],
+                   "another pod", LONG_S)
         cluster.forget_history()
     wait_until(lambda: gateway.metrics()("slotgate_kubernetes_lists_total", service="sd") > lists,
                "a new list", AFTER_API_S)
-    [pod] = api.pods(namespace)
-    wait_until(lambda: [n.split("#")[1] for n in gateway.pods()] == [pod["metadata"]["uid"]],
+    wait_until(lambda: [n.split("#")[1] for n in gateway.pods()] == uids(),
                lambda: gateway.pods(), AFTER_API_S)
 
 
