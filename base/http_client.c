@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { IDLE_CONNECTIONS_MAX = 16, HEAD_BYTES_MAX = 64 << 10 };
+enum { IDLE_CONNECTIONS_MAX = 16, HEAD_BYTES_MAX = 64 << 10, RETRY_AFTER_MAX_S = 24 * 3600 };
 
 struct http_client {
 	struct loop *loop;
@@ -45,6 +45,7 @@ struct http_exchange {
 	bool cut_body, is_cut;
 	enum http_client_error error;
 	int status;
+	int64_t retry_after_us;
 	const char *fault; /* found here; NULL: libcurl's text stands */
 	char text[CURL_ERROR_SIZE];
 };
@@ -115,6 +116,7 @@ static void call_back(void *owner)
 			.status = ok ? x->status : 0,
 			.body = {x->body.at ? x->body.at : "", ok ? x->body.len : 0},
 			.text = ok ? "" : x->text,
+			.retry_after_us = ok ? x->retry_after_us : 0,
 			.socket = x->made,
 		};
 		x->made = -1;
@@ -166,10 +168,15 @@ static void collect(struct http_client *client)
 		CURLcode code = message->data.result; /* the message dies with the removal */
 		char *private = NULL;
 		long status = 0;
+		curl_off_t retry_after_s = 0;
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
 		curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+		curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 		struct http_exchange *x = (void *)private;
 		x->status = (int)status;
+		if (retry_after_s > RETRY_AFTER_MAX_S)
+			retry_after_s = RETRY_AFTER_MAX_S;
+		x->retry_after_us = retry_after_s * US_PER_S;
 		if (x->is_cut && !x->fault)
 			code = CURLE_OK;
 		if (x->only_connects && code == CURLE_OK)

@@ -78,10 +78,11 @@ enum http_client_error {
 
 struct http_client_result {
 	enum http_client_error error;
-	int status;	   /* 0: there was an error */
-	struct slice body; /* as long as the callback runs */
-	const char *text;  /* what the error was; "" for none */
-	int socket;	   /* of one that only connects: its owner's from here on; else -1 */
+	int status;		/* 0: there was an error */
+	struct slice body;	/* as long as the callback runs */
+	const char *text;	/* what the error was; "" for none */
+	int64_t retry_after_us; /* as it asks for (Retry-After); 0: it does not */
+	int socket;		/* of one that only connects: its owner's from here on; else -1 */
 };
 
 typedef void http_client_fn(void *owner, const struct http_client_result *);

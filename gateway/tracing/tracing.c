@@ -13,7 +13,8 @@
 #include "base/mem.h"
 
 static const int64_t SLICE_US = 60;
-static const int64_t PAUSE_US = US_PER_S; /* before the second attempt; it doubles */
+static const int64_t PAUSE_US = US_PER_S;	   /* before the second attempt; it doubles */
+static const int64_t PAUSE_MAX_US = 60 * US_PER_S; /* though the collector asks for more */
 static const int64_t FAREWELL_US = 2 * US_PER_S;
 
 enum { ATTEMPTS_MAX = 5, ANSWER_BYTES_MAX = 64 << 10, HEADERS_MAX = 104, INSTANCE_DIGITS = 32 };
@@ -154,6 +155,13 @@ static bool may_try_again(const struct http_client_result *r)
 	       r->status == 503 || r->status == 504;
 }
 
+static int64_t pause_us(const struct tracing *t, const struct http_client_result *r)
+{
+	int64_t asked_us = r->retry_after_us < PAUSE_MAX_US ? r->retry_after_us : PAUSE_MAX_US;
+	int64_t own_us = PAUSE_US << (t->attempts - 1);
+	return asked_us > own_us ? asked_us : own_us;
+}
+
 static void on_answer(void *owner, const struct http_client_result *r)
 {
 	struct tracing *t = owner;
@@ -173,7 +181,7 @@ static void on_answer(void *owner, const struct http_client_result *r)
 		end_batch(t, UNREACHABLE);
 	} else {
 		move_on(t, TRACING_PAUSING);
-		timer_set(&t->timer, now_of(t) + (PAUSE_US << (t->attempts - 1)));
+		timer_set(&t->timer, now_of(t) + pause_us(t, r));
 	}
 }
 

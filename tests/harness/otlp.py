@@ -12,6 +12,7 @@ import pathlib
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from harness.wait import PATIENCE, wait_until
@@ -101,7 +102,8 @@ class Span:
 
 class Collector:
     def __init__(self):
-        self.bodies, self.heads, self.paths = [], [], []
+        self.bodies, self.heads, self.paths, self.times = [], [], [], []
+        self.retry_after = None  # of what is not a 200
         self.script = []     # statuses of the next answers; then 200
         self.answer = b"{}"  # of a 200
         self.released = threading.Event()  # cleared, answers are held
@@ -123,6 +125,7 @@ class Collector:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 collector.paths.append(self.path)
+                collector.times.append(time.monotonic())
                 collector.heads.append(self.headers)
                 status = collector.script.pop(0) if collector.script else 200
                 if status == 200:
@@ -131,6 +134,8 @@ class Collector:
                 answer = collector.answer if status == 200 else b""
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(answer)))
+                if status != 200 and collector.retry_after:
+                    self.send_header("Retry-After", collector.retry_after)
                 self.end_headers()
                 self.wfile.write(answer)
 

@@ -300,6 +300,16 @@ def test_what_may_be_tried_again_is(front, pod, collector, status):
     front.wait_for_metric(3, SPANS, result="exported")
 
 
+@pytest.mark.parametrize("retry_after, least_s", [("3", 3), ("0", 1), ("-5", 1), ("soon", 1)])
+def test_a_collector_says_when_to_try_again(front, pod, collector, retry_after, least_s):
+    front = front()
+    collector.script, collector.retry_after = [503], retry_after
+    one_job(front, pod)
+    front.wait_for_metric(3, SPANS, result="exported")
+    first, second = collector.times
+    assert second - first >= least_s
+
+
 def test_what_is_refused_is_given_up(front, pod, collector):
     front = front()
     collector.script = [400]
