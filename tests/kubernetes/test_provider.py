@@ -111,7 +111,8 @@ def test_history_that_is_gone_is_listed_anew(cluster, api, namespace, kubelet, g
     wait_until(lambda: gateway.metrics()("slotgate_kubernetes_lists_total", service="sd") > lists,
                "a new list", AFTER_API_S)
     wait_until(lambda: [n.split("#")[1] for n in gateway.pods()] == uids(),
-               lambda: gateway.pods(), AFTER_API_S)
+               lambda: f"{gateway.pods()}, {api.pods(namespace)}, "
+               f"{api.endpoints(namespace, 'sd')}, {gateway.log()[-6000:]}", AFTER_API_S)
 
 
 def test_a_rotated_token_is_read_again(cluster, api, namespace, kubelet, gateways, account):
