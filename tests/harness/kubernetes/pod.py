@@ -105,13 +105,23 @@ class NodePod:
         self.wait(lambda: not self.plan.unschedulable)
         self.held("schedule")
         self.node = self.kubelet.node_for(self)
-        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": self.name},
-                   "target": {"apiVersion": "v1", "kind": "Node", "name": self.node}}
-        self._call(self.api.request, "POST",
-                   f"/api/v1/namespaces/{self.namespace}/pods/{self.name}/binding", binding)
+        self._bind()
         self.conditions.pop("PodScheduled", None)  # the API server's word from here on
         self._scheduler_event("Scheduled", f"Successfully assigned {self.namespace}/{self.name} "
                               f"to {self.node}")
+
+    def _bind(self):
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": self.name},
+                   "target": {"apiVersion": "v1", "kind": "Node", "name": self.node}}
+        try:
+            self._call(self.api.request, "POST",
+                       f"/api/v1/namespaces/{self.namespace}/pods/{self.name}/binding", binding)
+        except Vanished:
+            # It may be bound already: the API server can end between the deed and its answer.
+            pod = self._call(self.api.find, "Pod", self.namespace, self.name)
+            is_it = pod and pod["metadata"]["uid"] == self.uid
+            if not is_it or pod["spec"].get("nodeName") != self.node:
+                raise
 
     def _initialize(self):
         for kind in CONDITIONS:
