@@ -186,8 +186,15 @@ def test_selectors_are_of_the_pods_own_labels(api, namespace, start):
     first, second = [pod["metadata"]["name"] for pod in api.pods(namespace)]
     api.patch("Pod", namespace, first, {"metadata": {"labels": {"tier": "spot"}}})
     path = "pods/*/slotgate_in_flight_requests"
-    wait_until(lambda: custom(api, namespace, path, labelSelector="app=sd,tier=spot").keys()
-               == {first}, "its label is seen", LONG_S)
+
+    def is_seen():
+        try:
+            return custom(api, namespace, path, labelSelector="app=sd,tier=spot").keys() == {first}
+        except ApiError as error:
+            assert error.status == 404, error  # no pod has that label yet
+            return False
+
+    wait_until(is_seen, "its label is seen", LONG_S)
     assert custom(api, namespace, path, labelSelector="app=sd").keys() == {first, second}
     assert custom(api, namespace, path, labelSelector="tier notin (spot)").keys() == {second}
     assert custom(api, namespace, path, metricLabelSelector="service=sd").keys() == {first, second}
@@ -237,7 +244,7 @@ def test_without_the_right_to_read_it_nobody_is_believed(cluster, api, namespace
             _, _, group, version = path.split("/")
             wait_until(lambda: "503" in availability(api, f"{version}.{group}").get("message", ""),
                        lambda: availability(api, f"{version}.{group}"), LONG_S)
-        assert "its role lacks a rule" in made.log()
+        wait_until(lambda: "its role lacks a rule" in made.log(), lambda: made.log()[-3000:], LONG_S)
     finally:
         with_rights(cluster, namespace)
 
