@@ -61,11 +61,11 @@ UNIT_SRC  := $(wildcard tests/unit/test_*.c)
 UNIT_HELP := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c)) tests/torture/failing.c \
              tests/torture/unit.c
 UNIT       = $(UNIT_SRC:%.c=$(BUILD)/%)
-FUZZ_SRC  := $(filter-out %_main.c,$(wildcard tests/fuzz/*.c))
+FUZZ_SRC  := $(filter-out %_main.c,$(wildcard tests/fuzz/*.c)) tests/unit/deaf_observer.c
 FUZZERS   := request response http2 grpc config core kubernetes
 BENCH_PROGRAMS := pod load tls core count
 BENCH_MAIN := $(BENCH_PROGRAMS:%=tests/bench/%_main.c)
-BENCH_HELP := $(filter-out $(BENCH_MAIN),$(wildcard tests/bench/*.c))
+BENCH_HELP := $(filter-out $(BENCH_MAIN),$(wildcard tests/bench/*.c)) tests/unit/deaf_observer.c
 CODE      := $(wildcard base/*.[ch] config/*.[ch] metrics/*.[ch] activator/*.[ch] \
              activator/core/*.[ch] activator/providers/*.[ch] gateway/*.[ch] gateway/*/*.[ch] \
              tests/*/*.[ch])

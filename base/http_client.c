@@ -157,6 +157,15 @@ static void take_socket(struct http_exchange *x)
 		x->fault = "no descriptor for a connection";
 }
 
+static int64_t retry_after_us(CURL *easy)
+{
+	curl_off_t s = 0;
+	curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &s);
+	if (s < 0)
+		return 0;
+	return (s < RETRY_AFTER_MAX_S ? s : RETRY_AFTER_MAX_S) * US_PER_S;
+}
+
 static void collect(struct http_client *client)
 {
 	CURLMsg *message;
@@ -168,15 +177,11 @@ static void collect(struct http_client *client)
 		CURLcode code = message->data.result; /* the message dies with the removal */
 		char *private = NULL;
 		long status = 0;
-		curl_off_t retry_after_s = 0;
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
 		curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-		curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 		struct http_exchange *x = (void *)private;
 		x->status = (int)status;
-		if (retry_after_s > RETRY_AFTER_MAX_S)
-			retry_after_s = RETRY_AFTER_MAX_S;
-		x->retry_after_us = retry_after_s * US_PER_S;
+		x->retry_after_us = retry_after_us(easy);
 		if (x->is_cut && !x->fault)
 			code = CURLE_OK;
 		if (x->only_connects && code == CURLE_OK)

@@ -133,7 +133,8 @@ static const struct option top_options[] = {
 		 "answered 503 (overloaded) and idle connections ended. 0: a half of the "
 		 "machine's, or of its control group's."},
 	{"limits.spoolMemory", OPTION_SIZE, AT(limits.spool_memory_bytes), MIB, TIB, "256MiB",
-	 .help = "The part of it for bodies and unread answers; the rest goes to disk."},
+	 .help = "The part of it for bodies and unread answers. Above it each keeps some 16 KiB in "
+		 "memory, and its rest goes to disk."},
 	{"limits.spoolDisk", OPTION_SIZE, AT(limits.spool_disk_bytes), 0, 1024 * TIB, "8GiB",
 	 .help = "Temporary files of all requests; above it, bodies are refused and slow "
 		 "clients reset."},

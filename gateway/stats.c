@@ -50,17 +50,12 @@ static void init_queue_outcomes(struct service_stats *s)
 /* From the start: what is first seen as a 1 is no increase to Prometheus. */
 static void init_troubles(struct service_stats *s)
 {
-	static const char *const reasons[] = {
-		"queue_full",	    "pass_through_full",
-		"expired",	    "cold_start_expired",
-		"no_pods",	    "scaling_failed",
-		"pods_unreachable", "closing",
-		"overloaded",	    "spool",
-		"pod_failed",	    "response_timeout",
-		"rate_limited",	    "tenant_queue_full",
-	};
+	static const char *const reasons[] = {"overloaded", "spool", "pod_failed",
+					      "response_timeout", "rate_limited"};
 	static const char *const kinds[] = {"refused", "connect_timeout", "tls",
 					    "broken",  "garbage",	  "response_timeout"};
+	for (int i = REFUSAL_NONE + 1; i < REFUSALS; i++)
+		count_by(s, METRIC_REFUSED, refusal_name((enum refusal)i));
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
 		count_by(s, METRIC_REFUSED, reasons[i]);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)

@@ -116,6 +116,14 @@ bool kube_answer_is_refusal(const struct kube_answer *a)
 	}
 }
 
+void kube_answer_note_refusal(const struct kube_answer *a, int64_t *since_us, int64_t now_us)
+{
+	if (!kube_answer_is_refusal(a))
+		*since_us = 0;
+	else if (!*since_us)
+		*since_us = now_us;
+}
+
 void kube_add_encoded(struct str *s, const char *value)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

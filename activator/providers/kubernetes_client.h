@@ -45,6 +45,9 @@ static inline bool kube_answer_is_good(const struct kube_answer *a)
  * moment so does a server that has just started: ask how long it has lasted.) */
 bool kube_answer_is_refusal(const struct kube_answer *);
 
+/* Keeps since when it has been saying so; 0: it does not. */
+void kube_answer_note_refusal(const struct kube_answer *, int64_t *since_us, int64_t now_us);
+
 /* Adds a value of a query, percent-encoded. */
 void kube_add_encoded(struct str *, const char *value);
 

@@ -126,14 +126,6 @@ static void fail(struct kube_election *e, const char *why)
 	snprintf(e->why, sizeof(e->why), "%s", why);
 }
 
-static void note_refusal(struct kube_election *e, const struct kube_answer *a)
-{
-	if (!kube_answer_is_refusal(a))
-		e->refused_us = 0;
-	else if (!e->refused_us)
-		e->refused_us = now_of(e);
-}
-
 static void succeed(struct kube_election *e)
 {
 	e->refused_us = 0;
@@ -171,7 +163,7 @@ static void on_written(void *owner, const struct http_client_result *result)
 			become(e, false); /* somebody was first */
 		else if (a.status != STATUS_CONFLICT)
 			fail(e, a.why);
-		note_refusal(e, &a);
+		kube_answer_note_refusal(&a, &e->refused_us, now_of(e));
 	}
 	json_free(a.document);
 	done(e);
@@ -313,7 +305,7 @@ static void on_read(void *owner, const struct http_client_result *result)
 	} else {
 		e->is_on &= !e->is_leaving;
 		fail(e, a.why[0] ? a.why : "the lease that was asked for is none");
-		note_refusal(e, &a);
+		kube_answer_note_refusal(&a, &e->refused_us, now_of(e));
 		done(e);
 	}
 	json_free(a.document);

@@ -43,14 +43,6 @@ static void fail(struct kube_scaler *s, const char *why)
 	s->is_writing = false;
 }
 
-static void note_refusal(struct kube_scaler *s, const struct kube_answer *a)
-{
-	if (!kube_answer_is_refusal(a))
-		s->refused_us = 0;
-	else if (!s->refused_us)
-		s->refused_us = now_of(s);
-}
-
 static void succeed(struct kube_scaler *s)
 {
 	s->failures = 0;
@@ -117,7 +109,7 @@ static void on_written(void *owner, const struct http_client_result *result)
 				   now_of(s));
 	} else {
 		fail(s, a.why[0] ? a.why : "the answer to a new scale is none");
-		note_refusal(s, &a);
+		kube_answer_note_refusal(&a, &s->refused_us, now_of(s));
 	}
 	json_free(a.document);
 	done(s);
@@ -173,7 +165,7 @@ static void on_read(void *owner, const struct http_client_result *result)
 		succeed(s);
 	} else {
 		fail(s, a.why[0] ? a.why : "the scale that was asked for is none");
-		note_refusal(s, &a);
+		kube_answer_note_refusal(&a, &s->refused_us, now_of(s));
 	}
 	json_free(a.document);
 	done(s);

@@ -48,9 +48,8 @@ static void tell_ports(const struct kube_fleet *f, const struct kubernetes_pods_
 			 c->service, f->port_name, ports);
 	else if (m && !port->target)
 		snprintf(why, KUBE_WHY_BYTES,
-			 "pod %.100s has no port \"%.64s\", which Service %.100s sends to: name it "
-			 "in "
-			 "its container's ports",
+			 "pod %.100s has no port \"%.64s\", to which Service %.100s sends: name "
+			 "it among its container's ports",
 			 m->pod.meta.name, port->target_name, c->service);
 }
 

@@ -193,10 +193,16 @@ static bool write_all(struct http2 *h)
 	return true;
 }
 
+static bool is_between_requests(const struct http2 *h)
+{
+	return is_empty(h) && !h2_is_in_head(h->h2);
+}
+
+/* One that is saying goodbye is on its way out already. */
 static bool is_idle(const void *speaker)
 {
 	const struct http2 *h = speaker;
-	return is_empty(h) && !h2_is_in_head(h->h2);
+	return is_between_requests(h) && !h2_is_winding_down(h->h2);
 }
 
 static bool is_clients(const struct http2 *h)
@@ -232,7 +238,7 @@ static void flush(struct http2 *h)
 	bool was_empty = is_empty(h);
 	if (!write_all(h))
 		return;
-	if (is_idle(h)) {
+	if (is_between_requests(h)) {
 		say_goodbye(h);
 		if (!write_all(h))
 			return;

@@ -14,47 +14,9 @@
 #include "activator/core/service.h"
 #include "base/clock.h"
 #include "tests/bench/message.h"
+#include "tests/unit/deaf_observer.h"
 
 enum { BATCH = 1000 };
-
-static void pod_moved(void *arg, struct pod *p, enum pod_state from)
-{
-	(void)arg, (void)p, (void)from;
-}
-
-static void slot_moved(void *arg, const struct slot *s, enum slot_state from)
-{
-	(void)arg, (void)s, (void)from;
-}
-
-static void slot_freed(void *arg, const struct slot *s, int64_t now_us)
-{
-	(void)arg, (void)s, (void)now_us;
-}
-
-static void pod_freed(void *arg, struct pod *p)
-{
-	(void)arg, (void)p;
-}
-
-static void pod_failed(void *arg, const struct pod *p, const char *kind)
-{
-	(void)arg, (void)p, (void)kind;
-}
-
-static void scaling_failed(void *arg, const char *reason)
-{
-	(void)arg, (void)reason;
-}
-
-static const struct service_observer observer = {
-	.pod_moved = pod_moved,
-	.slot_moved = slot_moved,
-	.slot_freed = slot_freed,
-	.pod_freed = pod_freed,
-	.pod_failed = pod_failed,
-	.scaling_failed = scaling_failed,
-};
 
 static struct {
 	struct service_config config;
@@ -111,7 +73,7 @@ static void settle(struct service *s)
 
 static struct service *service_with_pods(long pods)
 {
-	struct service *s = service_new(&bench.config, false, &observer, NULL, bench.now_us);
+	struct service *s = service_new(&bench.config, false, &deaf_observer, NULL, bench.now_us);
 	if (!s)
 		die("no memory");
 	for (long i = 0; i < pods; i++) {

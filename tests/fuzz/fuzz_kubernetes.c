@@ -9,47 +9,9 @@
 #include "base/log.h"
 #include "base/yaml.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/unit/deaf_observer.h"
 
 enum { NOW_US = 1000000 };
-
-static void ignore_pod(void *arg, struct pod *p, enum pod_state from)
-{
-	(void)arg, (void)p, (void)from;
-}
-
-static void ignore_slot(void *arg, const struct slot *slot, enum slot_state from)
-{
-	(void)arg, (void)slot, (void)from;
-}
-
-static void ignore_slot_freed(void *arg, const struct slot *slot, int64_t now_us)
-{
-	(void)arg, (void)slot, (void)now_us;
-}
-
-static void ignore_pod_freed(void *arg, struct pod *p)
-{
-	(void)arg, (void)p;
-}
-
-static void ignore_pod_failed(void *arg, const struct pod *p, const char *kind)
-{
-	(void)arg, (void)p, (void)kind;
-}
-
-static void ignore_failure(void *arg, const char *reason)
-{
-	(void)arg, (void)reason;
-}
-
-static const struct service_observer observer = {
-	.pod_moved = ignore_pod,
-	.pod_freed = ignore_pod_freed,
-	.pod_failed = ignore_pod_failed,
-	.scaling_failed = ignore_failure,
-	.slot_moved = ignore_slot,
-	.slot_freed = ignore_slot_freed,
-};
 
 /* --- a stream of events for pods, slices and the service ------------------------------------- */
 
@@ -114,7 +76,7 @@ static void play(const char *at, size_t len, bool lists_first)
 	struct str query;
 	struct json_error error;
 	config_service_defaults(&config);
-	struct service *service = service_new(&config, true, &observer, NULL, 0);
+	struct service *service = service_new(&config, true, &deaf_observer, NULL, 0);
 	kube_fleet_init(&f, service, "fuzz");
 	kube_watch_init(&w, &sink, &f, 60, 7);
 	str_init(&query);

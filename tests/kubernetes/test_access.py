@@ -110,7 +110,7 @@ def test_a_pod_without_the_named_port_is_told(api, namespace, kubelet, gateways,
     api.create(deployment("sd"), namespace)
     gateway = start(gateways, account)
     assert paint(gateway, 1)[0].status == 503
-    wait_until(lambda: 'has no port "api", which Service sd sends to' in degraded(gateway),
+    wait_until(lambda: 'has no port "api", to which Service sd sends' in degraded(gateway),
                lambda: degraded(gateway), LONG_S)
 
 
