@@ -210,7 +210,8 @@ test-kubernetes:
 	@deploy/deps.sh build test kubernetes
 	@$(MAKE) --no-print-directory -j2 SAN=1 WERROR=1 all pods
 	@ends=$$(($$(date +%s) + $${SECONDS_AT_MOST:-7200})); \
-	for build in tests/kubernetes/build.sh "tests/go/build.sh autoscaler" "tests/go/build.sh otlp"; do \
+	for build in tests/kubernetes/build.sh "tests/go/build.sh autoscaler" "tests/go/build.sh otlp" \
+		"tests/go/build.sh collector"; do \
 		left=$$((ends - $$(date +%s))); [ $$left -gt 0 ] || left=1; \
 		SECONDS_AT_MOST=$$left $$build || [ $$? -eq 3 ] || exit 1; \
 	done
