@@ -27,17 +27,19 @@ def promtool(*arguments, text=None):
 
 
 class Prometheus:
-    """Scrapes one gateway's admin address, often."""
+    """Scrapes a gateway's admin address, or those of several, often."""
 
-    def __init__(self, directory, target, interval="250ms", rules=RULES, scrape=""):
+    def __init__(self, directory, targets, interval="250ms", rules=RULES, scrape="", labels=None):
         self.directory = Path(directory)
         self.log_path = self.directory / "prometheus.log"
         config = self.directory / "prometheus.yml"
+        targets = [targets] if isinstance(targets, str) else targets
+        static = json.dumps([{"targets": targets, "labels": labels or {}}])
         config.write_text(
             f"global: {{scrape_interval: {interval}, evaluation_interval: 1s}}\n"
             + (f"rule_files: [{rules}]\n" if rules else "")
             + "scrape_configs:\n- job_name: slotgate\n"
-            + f"  static_configs: [{{targets: ['{target}']}}]\n" + scrape)
+            + f"  static_configs: {static}\n" + scrape)
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 ["prometheus", f"--config.file={config}", "--web.listen-address=127.0.0.1:0",

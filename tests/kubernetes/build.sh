@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds what the Kubernetes tests need, once, into a folder outside of the tree: kube-apiserver and
-# kube-controller-manager from the module in binaries/, helm, and the manifests of the resources of
-# others that deploy/ speaks of.
+# kube-controller-manager from the module in binaries/, helm, prometheus-adapter, and the manifests of
+# the resources of others that deploy/ speaks of.
 #
 #   build.sh              builds what is missing; SECONDS_AT_MOST=N ends it, the next run goes on
 #   build.sh --where      prints the folder
@@ -12,6 +12,7 @@ set -u
 cd "$(dirname "$0")/binaries" || exit 1
 
 HELM=v4.3.1
+ADAPTER=v0.12.0
 # Modules of Go that are read, not built: the schemas of what deploy/ asks of other projects.
 SCHEMAS="prometheus-operator github.com/prometheus-operator/prometheus-operator@v0.85.0
 	example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml
@@ -73,6 +74,17 @@ helm() {
 		"helm.sh/helm/v4/cmd/helm@$HELM" && mv "$where/.bin/helm" "$where/helm"
 }
 
+# As a main module, in a copy: `go install` asks for all its versions, which not every proxy lists.
+adapter() {
+	module=$(go mod download -json "sigs.k8s.io/prometheus-adapter@$ADAPTER" |
+		sed -n 's|^\t"Dir": "\(.*\)",$|\1|p') && [ -n "$module" ] || return 1
+	rm -rf "$where/.adapter-src"
+	cp -r "$module" "$where/.adapter-src" && chmod -R u+w "$where/.adapter-src" &&
+		(cd "$where/.adapter-src" && go build -buildvcs=false -trimpath -ldflags "-s -w" \
+			-o "$where/.prometheus-adapter" ./cmd/adapter) &&
+		mv "$where/.prometheus-adapter" "$where/prometheus-adapter" && rm -rf "$where/.adapter-src"
+}
+
 # schema NAME MODULE@VERSION PATH
 schema() {
 	module=$(go mod download -json "$2" | sed -n 's|^\t"Dir": "\(.*\)",$|\1|p') &&
@@ -90,7 +102,8 @@ case ${1:-} in
 esac
 
 all() {
-	for made in $PROGRAMS helm $(echo "$SCHEMAS" | sed -n 's|^\([a-z]\S*\) .*@.*|schemas/\1.yaml|p'); do
+	for made in $PROGRAMS helm prometheus-adapter \
+		$(echo "$SCHEMAS" | sed -n 's|^\([a-z]\S*\) .*@.*|schemas/\1.yaml|p'); do
 		[ -e "$where/$made" ] || return 1
 	done
 }
@@ -111,6 +124,8 @@ for program in $PROGRAMS; do
 	step "$program" "$self" --make program "$program" "$stamp" || cannot "$program: see above"
 done
 step helm "$self" --make helm || echo "helm is not built; the chart's tests are skipped" >&2
+step prometheus-adapter "$self" --make adapter ||
+	echo "prometheus-adapter is not built; its test is skipped" >&2
 echo "$SCHEMAS" | while read -r name module && read -r path; do
 	step "schemas/$name.yaml" "$self" --make schema "$name" "$module" "$path" ||
 		echo "the schemas of $name are not there; its tests are skipped" >&2
