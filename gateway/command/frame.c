@@ -3,12 +3,19 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { CELL = 160 };
 
 void frame_init(struct frame *f, struct str *out, struct frame_look look, const char *line_end)
 {
 	*f = (struct frame){.out = out, .look = look, .line_end = line_end, .room = look.columns};
+}
+
+/* What does not fit below is left out: a terminal would scroll the first lines away. */
+static bool is_full(const struct frame *f)
+{
+	return f->look.lines && f->lines >= f->look.lines;
 }
 
 static bool is_continuation(char c)
@@ -19,6 +26,8 @@ static bool is_continuation(char c)
 void frame_put(struct frame *f, const char *style, const char *text)
 {
 	bool styled = style && f->look.colour;
+	if (is_full(f))
+		return;
 	if (styled)
 		str_printf(f->out, "\033[%sm", style);
 	for (; *text; text++) {
@@ -51,13 +60,17 @@ void frame_cell(struct frame *f, const char *style, const char *text, int width)
 	frame_put(f, style, text);
 	int used = given - f->room;
 	f->room = before - used;
-	while (f->room > 0 && f->room > room)
+	while (!is_full(f) && f->room > 0 && f->room > room)
 		frame_put(f, NULL, " ");
 }
 
 void frame_end_line(struct frame *f)
 {
-	str_add_text(f->out, f->line_end);
+	if (is_full(f))
+		return;
+	/* In the last line a newline, the end of every line_end, would scroll. */
+	bool is_last = f->lines + 1 == f->look.lines;
+	str_add(f->out, f->line_end, strlen(f->line_end) - is_last);
 	f->room = f->look.columns;
 	f->lines++;
 }

@@ -23,7 +23,7 @@ struct frame_look {
 	bool colour;
 };
 
-/* No line gets longer than the terminal is wide. */
+/* No line gets longer than the terminal is wide, and no more of them are written than it has. */
 struct frame {
 	struct str *out;
 	struct frame_look look;
@@ -32,6 +32,7 @@ struct frame {
 	int lines; /* written */
 };
 
+/* `line_end` ends with a newline. */
 void frame_init(struct frame *, struct str *out, struct frame_look, const char *line_end);
 
 /* As much of a text as there is room for; what could steer a terminal is shown as '?'. `style`: one

@@ -173,6 +173,23 @@ def test_it_fits_the_terminal_whatever_its_size(gateway, terminal):
         wait_until(fits, lambda: f"{columns}x{lines}: {screen.frame()}", timeout=15)
 
 
+@pytest.mark.parametrize("columns, lines", [(80, 8), (60, 5), (30, 2), (7, 1), (1, 1)])
+def test_a_small_terminal_shows_the_first_lines_and_does_not_scroll(gateway, pod, terminal, columns,
+                                                                    lines):
+    front = gateway(pod)
+    screen = terminal("--admin", admin(front), columns=columns, lines=lines)
+
+    def shown():
+        frames = screen.read().split("\x1b[H")[1:-1]
+        text = re.sub(r"\x1b\[[0-9;]*[mKJ]", "", frames[-1]) if frames else ""
+        return text.split("\r\n") if text and text.count("\r\n") < lines else None
+
+    first = ["sd", "queue      0 waiting of at most 10000", "slots      0 at work, 1 free"]
+    found = wait_until(shown, lambda: screen.seen[-2000:])
+    assert len(found) == lines
+    assert found[:3] == [line[:columns] for line in first[:lines]]
+
+
 def test_it_waits_for_a_gateway_that_is_away(gateway, pod, terminal):
     front = gateway(pod)
     screen = terminal("--admin", "127.0.0.1:9")
