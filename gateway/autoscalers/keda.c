@@ -48,6 +48,7 @@ struct call {
 	struct demand_watch watch;
 	struct timer quiet; /* it is idle, and is told so if it stays */
 	bool was_told_active;
+	double target;	    /* the trigger's own; 0: it names none */
 	int64_t held_bytes; /* of memory, as reported to the gateway's budget */
 };
 
@@ -146,6 +147,25 @@ static bool check_keys(const struct keda_question *q, struct grpc_fault *f)
 	return true;
 }
 
+/* In digits, as people write it: strtod takes more. Kubernetes counts in thousandths. */
+static bool read_target(const struct keda_question *q, double *target, struct grpc_fault *f)
+{
+	char *end;
+	const char *text = metadata(q, "target");
+	*target = 0;
+	if (!text)
+		return true;
+	if (!text[strspn(text, "0123456789.")])
+		*target = strtod(text, &end);
+	if (*target >= 0.001 && *target <= 1e6 && !*end)
+		return true;
+	return grpc_fail(
+		f, GRPC_INVALID_ARGUMENT,
+		"scalerMetadata.target: \"%.64s\": must be a number from 0.001 to 1000000, "
+		"the requests at once that a pod should have",
+		text);
+}
+
 static void list_services(const struct gateway *gw, char *text, size_t size)
 {
 	size_t n = 0;
@@ -210,38 +230,16 @@ static void is_active(struct call *c, struct backend *b, const struct keda_quest
 	finish(c, NULL);
 }
 
-/* The trigger's own target, or what the service's autoscaler aims at. Kubernetes counts in
- * thousandths. */
-static bool read_target(const struct keda_question *q, double *target, struct grpc_fault *f)
-{
-	char *end;
-	const char *text = metadata(q, "target");
-	if (!text)
-		return true;
-	*target = strtod(text, &end);
-	if (end != text && !*end && *target >= 0.001 && *target <= 1e6)
-		return true;
-	return grpc_fail(
-		f, GRPC_INVALID_ARGUMENT,
-		"scalerMetadata.target: \"%.64s\": must be a number from 0.001 to 1000000, "
-		"the requests at once that a pod should have",
-		text);
-}
-
 static void get_metric_spec(struct call *c, struct backend *b, const struct keda_question *q)
 {
 	struct demand d;
-	struct grpc_fault f;
 	struct str message;
 	char metric[METRIC_NAME_BYTES];
+	(void)q;
 	demand_read(b, &d);
-	if (!read_target(q, &d.target, &f)) {
-		finish(c, &f);
-		return;
-	}
 	name_metric(b, metric);
 	str_init(&message);
-	keda_add_spec(&message, metric, d.target);
+	keda_add_spec(&message, metric, c->target > 0 ? c->target : d.target);
 	grpc_begin(c->exchange);
 	send_message(c, &message);
 	finish(c, NULL);
@@ -467,7 +465,8 @@ static bool has_handed_over(struct call *c)
 static void answer(struct call *c, const struct keda_question *q)
 {
 	struct grpc_fault f;
-	struct backend *b = check_keys(q, &f) ? find_service(c->gateway, q, &f) : NULL;
+	bool is_clear = check_keys(q, &f) && read_target(q, &c->target, &f);
+	struct backend *b = is_clear ? find_service(c->gateway, q, &f) : NULL;
 	if (b)
 		c->method->answer(c, b, q);
 	else

@@ -84,8 +84,9 @@ def test_what_passes_beside_the_slots_needs_a_pod(gateway, pod, keda):
     ({"autoscaling": {"target": 2.5, "targetUtilizationPercentage": 50}}, {}, 1.25, 1),
     ({"autoscaling": {"target": 0.5}}, {}, 0.5, 1),
     ({}, {"target": "2"}, 2, 2),
+    ({}, {"target": "1000000"}, 1e6, 1000000),
     ({}, {"service": "sd", "target": "0.25", "scalerAddress": "x:1", "unsafeSsl": "true"}, .25, 1),
-], ids=["slots", "more slots", "its target", "a half", "the trigger's", "the trigger's all"])
+], ids=["slots", "more slots", "its target", "a half", "the trigger's", "the most", "the trigger's all"])
 def test_the_target(gateway, pods, keda, options, metadata, target, whole):
     spec = keda(gateway(pods(capacity=3), top=KEDA, **options)).spec(**metadata)
     assert (spec.metricName, spec.targetSizeFloat, spec.targetSize) == ("slotgate-sd", target,
@@ -318,11 +319,16 @@ def test_metadata(front, keda, metadata, code, words):
                            status=code.name if code else "OK") == 1
 
 
-@pytest.mark.parametrize("target", ["", "0", "-1", "a", "1x", "nan", "inf", "1e999", " ",
+@pytest.mark.parametrize("target", ["", "0", "-1", "a", "1x", "nan", "inf", "1e999", " ", "0x10",
+                                    "0x1p3", " 2", "2 ", "\t2", "+2", "1,5", "1.2.3", ".", "1e1",
                                     "1e300", "1000001", "1e-320", "0.0009"])
 def test_a_target_that_is_none(front, keda, target):
-    refused(lambda: keda(front).spec(target=target), Code.INVALID_ARGUMENT,
-            "scalerMetadata.target", "from 0.001 to 1000000")
+    """Whatever is asked: a trigger is right or wrong, not right for some calls."""
+    client = keda(front)
+    for ask in (client.spec, client.is_active, client.value):
+        refused(lambda ask=ask: ask(target=target), Code.INVALID_ARGUMENT,
+                f'scalerMetadata.target: "{target}"', "from 0.001 to 1000000")
+    assert client.follow(target=target).next() == Code.INVALID_ARGUMENT
 
 
 def test_a_metric_that_there_is_not(front, keda):
