@@ -124,6 +124,8 @@ static void add_histogram(struct str *out, const char *name, const struct metric
 	uint64_t count = 0;
 	for (size_t i = 0; i <= METRICS_BOUNDS; i++) {
 		count += h->buckets[i];
+		if (!metrics_bound_is_told(i))
+			continue;
 		str_add_text(out, name);
 		str_add_text(out, "_bucket{");
 		str_add_text(out, s->labels);

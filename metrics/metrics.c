@@ -237,27 +237,52 @@ void metrics_drop(struct metrics_registry *r, const char *const *labels)
 
 /* --- histograms --------------------------------------------------------------------------- */
 
-static const int64_t bounds_us[METRICS_BOUNDS] = {
-	5 * US_PER_MS,	 10 * US_PER_MS,  25 * US_PER_MS, 50 * US_PER_MS,   100 * US_PER_MS,
-	250 * US_PER_MS, 500 * US_PER_MS, 1 * US_PER_S,	  2500 * US_PER_MS, 5 * US_PER_S,
-	10 * US_PER_S,	 20 * US_PER_S,	  30 * US_PER_S,  60 * US_PER_S,    120 * US_PER_S,
-	300 * US_PER_S,	 600 * US_PER_S,  900 * US_PER_S,
+#define TOLD(ms)                                                                                   \
+	{                                                                                          \
+		(ms) * (int64_t)US_PER_MS, true                                                    \
+	}
+#define FINE(ms)                                                                                   \
+	{                                                                                          \
+		(ms) * (int64_t)US_PER_MS, false                                                   \
+	}
+
+static const struct bound {
+	int64_t us;
+	bool is_told;
+} bounds[METRICS_BOUNDS] = {
+	TOLD(5),      FINE(6),	    FINE(8),	  TOLD(10),	FINE(12),     FINE(16),
+	FINE(20),     TOLD(25),	    FINE(30),	  FINE(40),	TOLD(50),     FINE(60),
+	FINE(75),     TOLD(100),    FINE(125),	  FINE(150),	FINE(200),    TOLD(250),
+	FINE(300),    FINE(400),    TOLD(500),	  FINE(600),	FINE(700),    FINE(900),
+	TOLD(1000),   FINE(1100),   FINE(1250),	  TOLD(1500),	FINE(1750),   FINE(2000),
+	FINE(2250),   TOLD(2500),   FINE(3000),	  TOLD(3500),	FINE(4000),   FINE(4500),
+	TOLD(5000),   FINE(5500),   FINE(6000),	  FINE(6750),	TOLD(7500),   FINE(8500),
+	TOLD(10000),  FINE(12000),  TOLD(15000),  FINE(17500),	TOLD(20000),  FINE(25000),
+	TOLD(30000),  FINE(37000),  TOLD(45000),  FINE(52000),	TOLD(60000),  FINE(75000),
+	TOLD(90000),  TOLD(120000), FINE(150000), TOLD(180000), FINE(240000), TOLD(300000),
+	FINE(420000), TOLD(600000), TOLD(900000),
 };
 
 int64_t metrics_bound_us(size_t bucket)
 {
 	assert(bucket < METRICS_BOUNDS);
-	return bounds_us[bucket];
+	return bounds[bucket].us;
+}
+
+bool metrics_bound_is_told(size_t bucket)
+{
+	assert(bucket <= METRICS_BOUNDS);
+	return bucket == METRICS_BOUNDS || bounds[bucket].is_told;
 }
 
 void metrics_observe(struct metrics_histogram *h, int64_t us)
 {
 	if (us < 0)
 		us = 0;
-	/* How many bounds are below it, in five compares. */
+	/* How many bounds are below it, in six compares. */
 	size_t bucket = 0;
-	for (size_t step = 16; step; step /= 2)
-		if (bucket + step <= METRICS_BOUNDS && bounds_us[bucket + step - 1] < us)
+	for (size_t step = 32; step; step /= 2)
+		if (bucket + step <= METRICS_BOUNDS && bounds[bucket + step - 1].us < us)
 			bucket += step;
 	h->buckets[bucket]++;
 	h->sum_us += us;

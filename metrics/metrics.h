@@ -28,7 +28,7 @@
 
 enum {
 	METRICS_MAX_LABEL_VALUES = 2000, /* a default for metrics_new */
-	METRICS_BOUNDS = 18,		 /* of a histogram: 5 ms to 900 s, then +Inf */
+	METRICS_BOUNDS = 63,		 /* of a histogram: 5 ms to 900 s, then +Inf */
 };
 
 struct metrics_registry;
@@ -100,6 +100,10 @@ static inline int64_t metrics_millionths(double value)
 /* Bounds are inclusive, as `le` says; a negative time counts as 0. */
 void metrics_observe(struct metrics_histogram *, int64_t us);
 int64_t metrics_bound_us(size_t bucket); /* bucket < METRICS_BOUNDS */
+
+/* Whether Prometheus is told of this bound, each of which is a series of every label. The others are
+ * between them, for percentiles that people look at. +Inf is told. */
+bool metrics_bound_is_told(size_t bucket);
 
 /* --- collectors: state that is read at the time of a scrape ------------------------------- */
 

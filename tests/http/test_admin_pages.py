@@ -2,6 +2,7 @@
 import http.client
 import json
 import re
+import threading
 import time
 
 import pytest
@@ -82,6 +83,29 @@ def test_the_history_has_what_happened(gateway, pods):
         p for p in history(front)["services"][0]["points"] if p[0] > newest])
     job.answer()
     assert first.read_response().status == 200
+
+
+def test_percentiles_are_what_people_measure(gateway, pods):
+    """Prometheus' buckets are too wide for that: of a second and a bit they would make 1.25 to 1.5."""
+    pod = pods()
+    front = gateway(pod)
+    took = []
+    for _ in range(2):
+        begun = time.monotonic()
+        client = front.open_post("/job")
+        job = pod.next()
+        threading.Timer(1.05, job.answer).start()
+        assert client.read_response().status == 200
+        took.append(time.monotonic() - begun)
+
+    def last():
+        points = history(front)["services"][0]["points"]
+        at = dict(zip(COLUMNS, points[-1])) if points else {}
+        return at.get("workP99") and sum(dict(zip(COLUMNS, p))["ok"] for p in points) == 2 and at
+
+    at = wait_until(last, "both are in it", timeout=12)
+    assert abs(at["p50"] / min(took) - 1) < 0.12 and abs(at["p99"] / max(took) - 1) < 0.12, (at, took)
+    assert at["workP50"] <= at["p50"]
 
 
 def test_a_point_between_two_jobs_shows_the_next_one(gateway, pods):

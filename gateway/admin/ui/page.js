@@ -37,6 +37,10 @@ function seconds(s) {
 	return `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
 }
 
+function several(n, one) {
+	return `${count(n)} ${one}${n === 1 ? "" : "s"}`;
+}
+
 function count(n) {
 	return n === null || n === undefined ? "–" : n.toLocaleString("en");
 }
@@ -126,7 +130,7 @@ function showFigures(service, points) {
 	const bad = totals.clientErrors + totals.serverErrors;
 	$("figures").replaceChildren(
 		figure("Waiting", count(queue.waiting), `of at most ${count(queue.maxRequests)}`),
-		figure("At work", count(atWork), `${count(slots.free)} slots free`),
+		figure("At work", count(atWork), `${several(slots.free, "slot")} free`),
 		figure("Pods ready", count(scale.ready), `${count(scale.desired)} wanted, ${scale.maxScale ? `at most ${count(scale.maxScale)}` : "any number"}`),
 		figure("Response, P50", seconds(last("p50")), `P99 ${seconds(last("p99"))}`),
 		figure("Requests a minute", count(answered + totals.aborted),
@@ -200,7 +204,9 @@ const CHARTS = {
 		["p95", "P95", "violet"], ["p99", "P99", "red"]] },
 	"chart-waits": { unit: seconds, series: [["waitP50", "P50", "teal"], ["waitP90", "P90", "blue"],
 		["waitP95", "P95", "violet"], ["waitP99", "P99", "red"]] },
-	"chart-scale": { steps: true, series: [["wanted", "wanted", "grey"],
+	"chart-works": { unit: seconds, series: [["workP50", "P50", "teal"], ["workP90", "P90", "blue"],
+		["workP95", "P95", "violet"], ["workP99", "P99", "red"]] },
+	"chart-scale": { steps: true, series: [["wanted", "wanted", "grey dashed"],
 		["starting", "starting", "amber"], ["ready", "ready", "blue"],
 		["working", "working", "teal"]] },
 	"chart-queue": { steps: true, series: [["waiting", "waiting", "amber"],
@@ -218,12 +224,12 @@ function svg(name, attributes, text) {
 	return it;
 }
 
-/* A round number at or above the highest value. */
+/* A round number at or above the highest value, and not far above it. */
 function ceiling(value, whole) {
 	if (!(value > 0))
 		return whole ? 2 : 1;
 	const power = 10 ** Math.floor(Math.log10(value));
-	const top = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= value);
+	const top = [1, 2, 3, 4, 6, 8, 10].map((n) => n * power).find((n) => n >= value);
 	return whole ? Math.max(2, Math.ceil(top / 2) * 2) : top;
 }
 
