@@ -9,7 +9,7 @@ static const struct slice NO_LABEL = {NULL, 0};
 
 static void skip_spaces(struct scan *s)
 {
-	while (s->at < s->end && (*s->at == ' ' || *s->at == '\t'))
+	while (s->at < s->end && *s->at && strchr(" \t\r\n", *s->at))
 		s->at++;
 }
 

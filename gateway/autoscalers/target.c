@@ -64,6 +64,12 @@ static bool take_pair(struct slice *query, struct slice *name, struct slice *val
 	return true;
 }
 
+static bool is_named(struct slice key, const char *name)
+{
+	char plain[64];
+	return decode_all(key, true, plain, sizeof(plain)) && strcmp(plain, name) == 0;
+}
+
 enum target_answer target_query(struct slice target, const char *name, char *value, size_t size)
 {
 	size_t path = target_path(target).len;
@@ -71,7 +77,7 @@ enum target_answer target_query(struct slice target, const char *name, char *val
 		return TARGET_ABSENT;
 	struct slice query = {target.at + path + 1, target.len - path - 1}, key, text;
 	while (take_pair(&query, &key, &text))
-		if (slice_is(key, name))
+		if (is_named(key, name))
 			return decode_all(text, true, value, size) ? TARGET_FOUND : TARGET_BAD;
 	return TARGET_ABSENT;
 }

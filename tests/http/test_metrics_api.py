@@ -56,10 +56,16 @@ def test_only_the_front_proxy_is_believed(start, pod, certificates):
     refused(api.request(path, user=" "), 401, "Unauthorized")
 
 
-def test_a_certificate_of_another_authority_ends_the_handshake(start, pod, certificates):
-    _, api = start(pod)
-    with pytest.raises((ssl.SSLError, ConnectionError)):
-        api.request("/apis", tls=certificates.client("client"))
+@pytest.mark.parametrize("name", ["client", "expired-client", "stranger", "self"])
+def test_a_certificate_that_is_no_good_ends_the_handshake(start, pod, certificates, name):
+    """Of another authority, expired, a server's, signed by itself; for those who wait for TLS 1.3's
+    late word as for those of 1.2."""
+    _, api = start(pod, front_proxy={"allowedNames": []})
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        tls = certificates.client(name)
+        tls.maximum_version = version
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            api.request("/apis", tls=tls)
     assert api.request("/apis")[0] == 200
 
 
@@ -210,11 +216,23 @@ def two(pods):
     ("service!=sd", {"flux"}), ("service in (sd, flux)", {"flux", "sd"}),
     ("service in (sd),service notin (flux)", {"sd"}), ("service", {"flux", "sd"}),
     ("!canary", {"flux", "sd"}), ("canary!=yes, service = flux", {"flux"}),
-    ("tier notin (gpu)", {"flux", "sd"})])
+    ("tier notin (gpu)", {"flux", "sd"}), ("service in (sd,\r\n\tgone)\n", {"sd"}),
+    ("in!=in,notin notin (notin),!in", {"flux", "sd"})])
 def test_label_selectors(start, pods, selector, found):
     _, api = start(services=two(pods))
     assert set(api.external("slotgate_concurrency",
                             selector=urllib.parse.quote(selector))) == found
+
+
+@pytest.mark.parametrize("query, found", [
+    ("%6CabelSelector=service%3Dsd", {"sd"}), ("label%53elector=service=sd&x", {"sd"}),
+    ("a=b&labelSelector=service%3dsd&labelSelector=service%3Dflux", {"sd"}),
+    ("labelSelector=service+in+(sd)", {"sd"}), ("labelselector=service=sd", {"flux", "sd"})])
+def test_queries(start, pods, query, found):
+    """However it is written, a selector counts: without it an HPA would add up all services."""
+    _, api = start(services=two(pods))
+    answer = api.get(f"{EXTERNAL}/namespaces/default/slotgate_concurrency?{query}")
+    assert {item["metricLabels"]["service"] for item in answer["items"]} == found
 
 
 def test_selectors_that_fit_nothing_name_the_remedy(start, pods):

@@ -39,6 +39,7 @@ leaf() {
 	leaf stranger other-ca 30 DNS:localhost,IP:127.0.0.1
 	leaf client ca 30 DNS:client.test clientAuth
 	leaf other-client other-ca 30 DNS:client.test clientAuth
+	leaf expired-client other-ca -1 DNS:client.test clientAuth
 	openssl req -x509 -new -key local.key -subj /CN=self -days 30 -out self.pem \
 		-addext subjectAltName=IP:127.0.0.1
 	cp local.key self.key
