@@ -1,7 +1,7 @@
 """What pods and their slices may look like, and what becomes of those that change."""
 import pytest
 
-from harness.kubernetes.gateway import LONG_S, Painting, create_sd, paint, start
+from harness.kubernetes.gateway import LONG_S, Painting, create_sd, is_up, paint, start
 from harness.kubernetes.objects import deployment, now, service
 from harness.wait import wait_until
 
@@ -68,3 +68,13 @@ def test_a_pod_that_was_evicted_keeps_no_address(api, namespace, hall, gateways,
             gateway.terminate()
             assert gateway.wait() == 0
             gateway = start(gateways, account, kubernetes={"scaler": "none"})
+
+
+def test_pods_of_a_megabyte_each(api, namespace, kubelet, gateways, account):
+    """A page of them would be longer than an answer may be: it is asked for in parts."""
+    kubelet.change(namespace, process=False)
+    create_sd(api, namespace, 16, env=[{"name": f"E{n}", "value": 100_000 * "x"} for n in range(11)])
+    wait_until(lambda: len(api.list("Pod", namespace)) == 16, "their objects", LONG_S)
+    gateway = start(gateways, account, autoscaling={"minScale": 16, "maxScale": 16})
+    gateway.wait_for(pods=16)
+    wait_until(lambda: is_up(gateway) == 1, lambda: gateway.admin("/readyz")[2], LONG_S)
