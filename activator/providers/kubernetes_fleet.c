@@ -425,6 +425,8 @@ static void end_for_good(struct kube_fleet *f, struct kube_member *m, int64_t no
 	end_start(f, m);
 	end(f, m, now_us);
 	leave_place(f, m);
+	m->host[0] = '\0';
+	m->port = 0;
 }
 
 static void settle(struct kube_fleet *f, struct kube_member *m, const struct kube_endpoint *e,
