@@ -274,6 +274,37 @@ static void another_address_is_another_sandbox(void **state)
 	assert_int_equal(state_of("a"), POD_READY);
 }
 
+static void on_its_node(const char *name, int port)
+{
+	say(kube_fleet_put_pod,
+	    "{'metadata': {'name': '%s', 'uid': 'u-%s', 'resourceVersion': '1'}, 'spec': "
+	    "{'hostNetwork': true, 'containers': [{'name': 'c', 'ports': [{'name': 'web', "
+	    "'containerPort': %d}]}]}, 'status': {'podIP': '10.0.0.1', 'phase': 'Running', "
+	    "'conditions': [{'type': 'Ready', 'status': 'True'}]}}",
+	    name, name, port);
+}
+
+/* Each of them names its own port; the address is their node's. */
+static void pods_in_the_network_of_one_node_do_not_displace_each_other(void **state)
+{
+	(void)state;
+	say(kube_fleet_put_service, "{'metadata': {'name': 'sd'}, 'spec': {'selector': {'app': "
+				    "'sd'}, 'ports': [{'port': 80, 'targetPort': 'web'}]}}");
+	on_its_node("a", 7860);
+	on_its_node("b", 7861);
+	settle();
+	let_pods_answer();
+	assert_int_equal(state_of("a"), POD_READY);
+	assert_int_equal(state_of("b"), POD_READY);
+	assert_string_equal(the("b")->where, "10.0.0.1:7861");
+	pod_goes("a", true);
+	on_its_node("c", 7860);
+	settle();
+	let_pods_answer();
+	assert_int_equal(state_of("b"), POD_READY);
+	assert_int_equal(state_of("c"), POD_READY);
+}
+
 static void one_in_trouble_gets_no_work(void **state)
 {
 	(void)state;
@@ -471,6 +502,7 @@ int main(void)
 		TEST(the_family_is_the_services_and_does_not_change),
 		TEST(what_is_no_pod_is_not_asked_for),
 		TEST(another_address_is_another_sandbox),
+		TEST(pods_in_the_network_of_one_node_do_not_displace_each_other),
 		TEST(one_in_trouble_gets_no_work),
 		TEST(one_whose_containers_have_ended_is_over),
 		TEST(one_that_has_ended_has_no_address),
