@@ -10,6 +10,12 @@ PORTS = {"http": {"name": "http", "port": 80, "targetPort": 7860},
          "admin": {"name": "admin", "port": 70, "targetPort": 9091}}
 
 
+def wait_for_endpoint(api, namespace):
+    """The kubelet, too, calls the pod ready."""
+    wait_until(lambda: [e["conditions"]["ready"] for e in api.endpoints(namespace, "sd").values()]
+               == [True], "its endpoint", LONG_S)
+
+
 @pytest.mark.parametrize("second", ["metrics", "admin"])
 def test_of_several_ports_the_services_first_counts(api, namespace, kubelet, gateways, account,
                                                     second):
@@ -17,8 +23,7 @@ def test_of_several_ports_the_services_first_counts(api, namespace, kubelet, gat
     api.create({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "sd"}, "spec": {
         "selector": {"app": "sd"}, "ports": [PORTS["http"], PORTS[second]]}}, namespace)
     api.create(deployment("sd", 1), namespace)
-    wait_until(lambda: [e["conditions"]["ready"] for e in api.endpoints(namespace, "sd").values()]
-               == [True], "its endpoint", LONG_S)
+    wait_for_endpoint(api, namespace)
     gateway = start(gateways, account, autoscaling={"minScale": 1})
     gateway.wait_for(ready=1)
     [name] = gateway.pods()
@@ -32,6 +37,7 @@ def test_a_pod_whose_address_changes_while_it_works(api, namespace, kubelet, gat
     create_sd(api, namespace, 1)
     gateway = start(gateways, account, autoscaling={"minScale": 1, "maxScale": 1})
     gateway.wait_for(ready=1)
+    wait_for_endpoint(api, namespace)
     [pod] = api.pods(namespace)
     name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
     with Painting(gateway, 1, headers={"X-Demo-Time": "10m"}) as work:
