@@ -42,7 +42,7 @@ struct http_exchange {
 	void *owner;
 	struct str body; /* or what of it is to be handed out */
 	size_t max_body_bytes, head_bytes;
-	bool cut_body, is_cut;
+	bool cut_body, is_cut, is_too_long;
 	enum http_client_error error;
 	int status;
 	int64_t retry_after_us;
@@ -82,7 +82,7 @@ static void exchange_free(struct http_exchange *x)
 /* From now on it only waits for the end of the turn. */
 static void finish(struct http_exchange *x, enum http_client_error error, const char *text)
 {
-	x->error = error;
+	x->error = x->is_too_long ? HTTP_CLIENT_TOO_LONG : error;
 	if (x->fault || !x->text[0]) /* libcurl's own text says more than its code's */
 		snprintf(x->text, sizeof(x->text), "%s", x->fault ? x->fault : text);
 	list_remove(&x->link);
@@ -308,6 +308,7 @@ static size_t on_body(char *bytes, size_t one, size_t len, void *arg)
 	size_t room = x->max_body_bytes - x->body.len;
 	if (len > room && !x->cut_body) {
 		x->fault = "the answer is longer than allowed";
+		x->is_too_long = true;
 		return 0;
 	}
 	x->is_cut = len > room;

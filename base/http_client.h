@@ -72,7 +72,8 @@ enum http_client_error {
 	HTTP_CLIENT_OK,
 	HTTP_CLIENT_REFUSED, /* the port takes no connections */
 	HTTP_CLIENT_TIMEOUT,
-	HTTP_CLIENT_TLS, /* either side's certificate, key or authority */
+	HTTP_CLIENT_TLS,      /* either side's certificate, key or authority */
+	HTTP_CLIENT_TOO_LONG, /* more than max_body_bytes */
 	HTTP_CLIENT_OTHER,
 };
 

@@ -101,7 +101,7 @@ struct coldstart {
 	unsigned char ranks[COLDSTART_MARKS];
 	int64_t image_bytes; /* 0: not said */
 	int64_t restarts;    /* of its container, before it was ready */
-	int64_t began_us;    /* when slotgate first heard of it */
+	int64_t began_us; /* when slotgate first heard of it; COLDSTART_UNKNOWN: of a file's nobody did */
 	bool image_was_there;
 	bool is_gone;		     /* its pod ended before the last mark */
 	enum coldstart_mark counted; /* up to here its spans have been told as spent */

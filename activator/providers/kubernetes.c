@@ -244,8 +244,11 @@ static void confirm_one(struct kubernetes_provider *s)
 static void tell_failure(struct kubernetes_provider *s)
 {
 	char why[sizeof(s->failure)];
-	kube_why_none(&s->fleet, &s->scaler, &s->election, config_of(s), s->misnamed, now_of(s),
-		      why);
+	if (s->access_why[0])
+		snprintf(why, sizeof(why), "%s", s->access_why);
+	else
+		kube_why_none(&s->fleet, &s->scaler, &s->election, config_of(s), s->misnamed,
+			      now_of(s), why);
 	if (config_of(s)->waits_on_failure)
 		why[0] = '\0';
 	bool is_same = strcmp(why, s->failure) == 0;

@@ -106,6 +106,7 @@ bool kube_answer_is_refusal(const struct kube_answer *a)
 {
 	switch (a->status) {
 	case STATUS_BAD:
+	case STATUS_UNAUTHORIZED:
 	case STATUS_FORBIDDEN:
 	case STATUS_NOT_FOUND:
 	case STATUS_NOT_ALLOWED:

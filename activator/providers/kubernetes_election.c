@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/log.h"
 
 #define PREFIX "demand.slotgate.io/"
@@ -25,6 +26,15 @@ static int64_t now_of(const struct kube_election *e)
 	return loop_now_us(e->loop);
 }
 
+static void become(struct kube_election *e, bool is_holder)
+{
+	if (e->is_holder == is_holder)
+		return;
+	e->is_holder = is_holder;
+	log_info("%s: %s %s the lease %s", e->label, e->identity,
+		 is_holder ? "holds" : "no longer holds", e->name);
+}
+
 /* --- what the lease says --------------------------------------------------------------------- */
 
 static struct kube_gateway *other(struct kube_election *e, const char *identity, int64_t now_us)
@@ -40,6 +50,29 @@ static struct kube_gateway *other(struct kube_election *e, const char *identity,
 	return g;
 }
 
+/* Before we have said anything it is of the process whose place we take. Of an older one, without a
+ * nonce, nobody knows. */
+static bool is_of_a_namesake(const struct kube_election *e, const char *value)
+{
+	const char *nonce = strrchr(value, ' ');
+	return e->beat && nonce && strlen(nonce + 1) == KUBE_NONCE_DIGITS &&
+	       strcmp(nonce + 1, e->nonce) != 0;
+}
+
+static void rename_self(struct kube_election *e)
+{
+	char was[KUBE_IDENTITY_BYTES];
+	memcpy(was, e->identity, sizeof(was));
+	become(e, false);
+	snprintf(e->identity, sizeof(e->identity), "%.*s-%s",
+		 (int)(KUBE_IDENTITY_BYTES - 2 - KUBE_NONCE_DIGITS), was, e->nonce);
+	e->published = -1;
+	log_warn("%s: another gateway is called %s, too: this one is %s from now on; give each its "
+		 "own "
+		 "pods.kubernetes.identity",
+		 e->label, was, e->identity);
+}
+
 static void read_demands(struct kube_election *e, const struct json *annotations, int64_t now_us)
 {
 	for (size_t i = 0; i < e->other_count; i++)
@@ -49,6 +82,8 @@ static void read_demands(struct kube_election *e, const struct json *annotations
 		if (strncmp(key, PREFIX, strlen(PREFIX)) != 0 || !value)
 			continue;
 		key += strlen(PREFIX);
+		if (strcmp(key, e->identity) == 0 && is_of_a_namesake(e, value))
+			rename_self(e);
 		if (strcmp(key, e->identity) == 0)
 			continue;
 		struct kube_gateway *g = other(e, key, now_us);
@@ -109,15 +144,6 @@ int64_t kube_election_until_us(const struct kube_election *e)
 }
 
 /* --- being it -------------------------------------------------------------------------------- */
-
-static void become(struct kube_election *e, bool is_holder)
-{
-	if (e->is_holder == is_holder)
-		return;
-	e->is_holder = is_holder;
-	log_info("%s: %s %s the lease %s", e->label, e->identity,
-		 is_holder ? "holds" : "no longer holds", e->name);
-}
 
 static void fail(struct kube_election *e, const char *why)
 {
@@ -196,8 +222,8 @@ static void add_demands(struct kube_election *e, struct str *s)
 	if (e->is_leaving)
 		str_printf(s, "\"" PREFIX "%s\":null", e->identity);
 	else
-		str_printf(s, "\"" PREFIX "%s\":\"%" PRId64 " %" PRIu64 "\"", e->identity,
-			   e->demand, ++e->beat);
+		str_printf(s, "\"" PREFIX "%s\":\"%" PRId64 " %" PRIu64 " %s\"", e->identity,
+			   e->demand, ++e->beat, e->nonce);
 	for (size_t i = 0; e->takes && i < e->other_count; i++)
 		if (now_of(e) - e->others[i].seen_us > FORGET * e->duration_us) {
 			str_add_text(s, ",");
@@ -350,6 +376,7 @@ void kube_election_start(struct kube_election *e, const char *name, const char *
 {
 	snprintf(e->name, sizeof(e->name), "%s", name);
 	snprintf(e->identity, sizeof(e->identity), "%s", identity);
+	crypto_random_hex(e->nonce, KUBE_NONCE_DIGITS);
 	e->duration_us = duration_us;
 	e->is_on = true;
 	loop_defer(e->loop, &e->task);

@@ -7,6 +7,9 @@
  * the answer, so it stops first. Who stands still for that long (paused, swapped out) finds that it
  * holds the lease no more before it writes; what it had under way fails by its resourceVersion once
  * the next one has written.
+ *
+ * Two of one identity would both be the holder. Each says in its demand which process it is: one that
+ * finds another's word in the place of its own goes on under a name of its own.
  */
 #ifndef SLOTGATE_ACTIVATOR_PROVIDERS_KUBERNETES_ELECTION_H
 #define SLOTGATE_ACTIVATOR_PROVIDERS_KUBERNETES_ELECTION_H
@@ -15,6 +18,7 @@
 #include "base/loop.h"
 
 enum { KUBE_IDENTITY_BYTES = 64, KUBE_GATEWAYS_MAX = 64, KUBE_DEMAND_BYTES = 64 };
+enum { KUBE_NONCE_DIGITS = 8 };
 
 /* What is known of another gateway. */
 struct kube_gateway {
@@ -30,6 +34,7 @@ struct kube_election {
 	struct loop *loop;
 	const char *label; /* for the log */
 	char name[KUBE_NAME_BYTES], identity[KUBE_IDENTITY_BYTES];
+	char nonce[KUBE_NONCE_DIGITS + 1]; /* this process's own */
 	int64_t duration_us;
 	bool is_on, is_holder, is_leaving;
 	bool has_read; /* an answer has come, if only to say no */

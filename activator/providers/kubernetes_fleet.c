@@ -395,6 +395,7 @@ static void locate(struct kube_fleet *f, struct kube_member *m, const struct kub
 		take_away(f, m, now_us);
 	else if (m->id)
 		end(f, m, now_us);
+	m->was_ready &= is_same_pod;
 	leave_place(f, m);
 	m->address = address;
 	m->port = port;
@@ -417,19 +418,29 @@ static bool may_have_work(const struct kube_fleet *f, const struct kube_member *
 	return is_ready || !m->was_ready;
 }
 
+/* It may be named for days yet (one that was evicted is), and its address is another's by then, also of
+ * one that was created before it. */
+static void end_for_good(struct kube_fleet *f, struct kube_member *m, int64_t now_us)
+{
+	end_start(f, m);
+	end(f, m, now_us);
+	leave_place(f, m);
+	m->host[0] = '\0';
+	m->port = 0;
+}
+
 static void settle(struct kube_fleet *f, struct kube_member *m, const struct kube_endpoint *e,
 		   int64_t now_us)
 {
 	look_again(f, m);
 	m->in_slices = e && !f->pods_are_synced;
 	m->had_endpoint |= e != NULL;
-	locate(f, m, e, now_us);
+	if (!m->pod.has_ended)
+		locate(f, m, e, now_us);
 	note_trouble(m, &m->pod, now_us);
 	m->was_ready |= e ? e->is_ready : m->pod.is_ready;
-	if (m->pod.has_ended)
-		end_start(f, m);
-	if (m->pod.has_ended && m->id) {
-		end(f, m, now_us);
+	if (m->pod.has_ended) {
+		end_for_good(f, m, now_us);
 	} else if (may_have_work(f, m, e)) {
 		offer(f, m, now_us);
 	} else if (m->state == KUBE_OFFERED && !f->is_held) {
@@ -456,11 +467,18 @@ static void take_from_slices(struct kube_fleet *f, const struct kube_endpoints *
 	}
 }
 
+/* Of several ports each has a name, and a slice has them in an order of its own. */
+static const char *name_of_port(const struct kube_fleet *f)
+{
+	bool has_several = f->knows_service && f->about.port_count > 1;
+	return !*f->port_name && has_several ? f->about.ports[0].name : f->port_name;
+}
+
 void kube_fleet_settle(struct kube_fleet *f, int64_t now_us)
 {
 	struct kube_endpoints all;
 	bool is_ipv6 = f->knows_service && f->about.is_ipv6;
-	if (!kube_slices_join(&f->slices, f->port_name, is_ipv6, &all)) {
+	if (!kube_slices_join(&f->slices, name_of_port(f), is_ipv6, &all)) {
 		log_error("%s: no memory to join its EndpointSlices", f->label);
 		return;
 	}

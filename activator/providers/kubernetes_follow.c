@@ -26,7 +26,8 @@ static void on_list(void *owner, const struct http_client_result *result)
 	struct kube_answer answer;
 	f->exchange = NULL;
 	kube_answer_read(f->client, result, &answer);
-	kube_watch_listed(&f->watch, answer.status, answer.document, answer.why, now_of(f));
+	int status = result->error == HTTP_CLIENT_TOO_LONG ? KUBE_TOO_LONG : answer.status;
+	kube_watch_listed(&f->watch, status, answer.document, answer.why, now_of(f));
 	json_free(answer.document);
 	tell(f);
 }

@@ -43,6 +43,20 @@ static void fail(struct kube_scaler *s, const char *why)
 	s->is_writing = false;
 }
 
+/* What the API does not know at all, it does not name either. */
+static void fail_with(struct kube_scaler *s, const struct kube_answer *a, const char *otherwise)
+{
+	char why[KUBE_WHY_BYTES];
+	if (a->status == STATUS_NOT_FOUND)
+		snprintf(why, sizeof(why),
+			 "nothing to scale at %.170s (see pods.kubernetes.scale): %.150s",
+			 s->workload.at, a->why);
+	else
+		snprintf(why, sizeof(why), "%s", a->why[0] ? a->why : otherwise);
+	fail(s, why);
+	kube_answer_note_refusal(a, &s->refused_us, now_of(s));
+}
+
 static void succeed(struct kube_scaler *s)
 {
 	s->failures = 0;
@@ -108,8 +122,7 @@ static void on_written(void *owner, const struct http_client_result *result)
 		coldstarts_ordered(service_coldstarts(s->fleet->service), now.wanted - before,
 				   now_of(s));
 	} else {
-		fail(s, a.why[0] ? a.why : "the answer to a new scale is none");
-		kube_answer_note_refusal(&a, &s->refused_us, now_of(s));
+		fail_with(s, &a, "the answer to a new scale is none");
 	}
 	json_free(a.document);
 	done(s);
@@ -164,8 +177,7 @@ static void on_read(void *owner, const struct http_client_result *result)
 		s->is_writing = false;
 		succeed(s);
 	} else {
-		fail(s, a.why[0] ? a.why : "the scale that was asked for is none");
-		kube_answer_note_refusal(&a, &s->refused_us, now_of(s));
+		fail_with(s, &a, "the scale that was asked for is none");
 	}
 	json_free(a.document);
 	done(s);

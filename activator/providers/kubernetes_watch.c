@@ -23,8 +23,11 @@ static const int64_t SHORT_US = US_PER_S;
 void kube_watch_init(struct kube_watch *w, const struct kube_sink *sink, void *owner,
 		     int64_t timeout_s, uint64_t seed)
 {
-	*w = (struct kube_watch){
-		.sink = sink, .owner = owner, .timeout_s = timeout_s, .random = seed | 1};
+	*w = (struct kube_watch){.sink = sink,
+				 .owner = owner,
+				 .page_items = KUBE_PAGE_ITEMS,
+				 .timeout_s = timeout_s,
+				 .random = seed | 1};
 	str_init(&w->line);
 }
 
@@ -88,7 +91,7 @@ static void ask_list(struct kube_watch *w, struct str *query)
 {
 	w->state = KUBE_LISTING;
 	w->lists += !w->next_page[0];
-	str_printf(query, "limit=%d", KUBE_PAGE_ITEMS);
+	str_printf(query, "limit=%d", w->page_items);
 	if (!w->next_page[0])
 		return;
 	str_add_text(query, "&continue=");
@@ -158,6 +161,8 @@ void kube_watch_listed(struct kube_watch *w, int status, const struct json *docu
 		return;
 	}
 	if (status != STATUS_OK || !kube_list_read(document, &list)) {
+		if (status == KUBE_TOO_LONG && w->page_items > 1)
+			w->page_items /= 2; /* an object may have a megabyte */
 		w->next_page[0] = '\0';
 		fail(w, status == STATUS_OK && !*why ? "its list is no list" : why, now_us);
 		return;

@@ -27,6 +27,8 @@ enum kube_watch_state { KUBE_RESTING, KUBE_LISTING, KUBE_FOLLOWING };
 
 enum { KUBE_LINE_BYTES_MAX = 4 << 20, KUBE_REFUSAL_BYTES_MAX = 64 << 10, KUBE_PAGE_ITEMS = 100 };
 
+enum { KUBE_TOO_LONG = -1 }; /* in a status' place */
+
 struct kube_watch {
 	const struct kube_sink *sink;
 	void *owner;
@@ -40,6 +42,7 @@ struct kube_watch {
 	bool is_open;	  /* it was answered, and well: it is good once that has lasted a moment */
 	bool heard;	  /* an event in this watch */
 	int failures;	  /* in a row */
+	int page_items;	  /* asked for at once; fewer once a page of so many was too long */
 	int64_t began_us; /* of what is under way */
 	int64_t rest_until_us;
 	int64_t heard_us;  /* when anything came last */
@@ -59,7 +62,8 @@ enum kube_ask { KUBE_ASK_NOTHING, KUBE_ASK_LIST, KUBE_ASK_WATCH };
 /* What to ask now, and its query (without "?"); what it says must be asked, and answered below. */
 enum kube_ask kube_watch_next(struct kube_watch *, int64_t now_us, struct str *query);
 
-/* The answer to a list. Status 0: none came. `why` is for people. */
+/* The answer to a list. Status 0: none came; KUBE_TOO_LONG: it is longer than one is read. `why` is
+ * for people. */
 void kube_watch_listed(struct kube_watch *, int status, const struct json *document,
 		       const char *why, int64_t now_us);
 

@@ -76,7 +76,7 @@ static void add_spans(struct str *s, const struct coldstart *c,
 	str_add_char(s, ']');
 }
 
-/* The first and the last known mark; both are when it began where there is none. */
+/* The first and the last known mark; both are when it began where there is none, if that is known. */
 static void bounds_of(const struct coldstart *c, const int64_t at_us[COLDSTART_MARKS],
 		      int64_t *first_us, int64_t *last_us, enum coldstart_mark *last)
 {
@@ -110,11 +110,17 @@ void coldstart_add_json(struct str *s, const struct coldstart *c, int64_t now_us
 		   (long long)c->image_bytes, c->image_was_there ? "true" : "false",
 		   (long long)c->restarts);
 	add_text(s, "why", c->why);
-	str_printf(s, "\"at\":%lld,\"seconds\":%.6f,",
-		   (long long)((first_us + wall_us) / US_PER_MS),
-		   (double)((goes_on ? now_us : last_us) - first_us) / US_PER_S);
-	add_text(s, "since", last < COLDSTART_MARKS ? coldstart_mark_name(last) : "");
-	str_printf(s, "\"sinceSeconds\":%.6f,", (double)(now_us - last_us) / US_PER_S);
+	if (first_us == COLDSTART_UNKNOWN) {
+		str_add_text(s,
+			     "\"at\":null,\"seconds\":null,\"since\":\"\",\"sinceSeconds\":null,");
+	} else {
+		int64_t end_us = goes_on ? now_us : last_us;
+		str_printf(s, "\"at\":%lld,\"seconds\":%.6f,",
+			   (long long)((first_us + wall_us) / US_PER_MS),
+			   (double)(end_us - first_us) / US_PER_S);
+		add_text(s, "since", last < COLDSTART_MARKS ? coldstart_mark_name(last) : "");
+		str_printf(s, "\"sinceSeconds\":%.6f,", (double)(now_us - last_us) / US_PER_S);
+	}
 	add_marks(s, c, at_us, wall_us);
 	add_spans(s, c, at_us, first_us);
 	str_add_char(s, '}');

@@ -30,7 +30,7 @@ static bool is_kind(const struct json *item, const struct json *list, const char
 static struct coldstart *begin(struct replay *r, const char *uid, const char *pod)
 {
 	struct coldstart *c =
-		coldstarts_begin(&r->starts, uid, pod, COLDSTART_OF_KUBERNETES, r->last_us);
+		coldstarts_begin(&r->starts, uid, pod, COLDSTART_OF_KUBERNETES, COLDSTART_UNKNOWN);
 	r->left_out += !c;
 	return c;
 }
@@ -101,12 +101,11 @@ static void add_all(const struct replay *r, const char *name, struct str *out)
 static void settle(struct replay *r)
 {
 	LIST_EACH(c, &r->starts.states[COLDSTART_STARTING], struct coldstart, link) {
-		int64_t ready_us = c->at_us[COLDSTART_READY];
-		if (ready_us == COLDSTART_UNKNOWN)
-			continue;
-		if (ready_us > r->last_us)
-			r->last_us = ready_us;
-		coldstarts_became_ready(&r->starts, c);
+		for (int i = 0; i < COLDSTART_MARKS; i++)
+			if (c->at_us[i] > r->last_us)
+				r->last_us = c->at_us[i];
+		if (c->at_us[COLDSTART_READY] != COLDSTART_UNKNOWN)
+			coldstarts_became_ready(&r->starts, c);
 	}
 }
 

@@ -121,11 +121,16 @@ static void draw_head(struct frame *f, const struct json *start)
 {
 	char when[CLOCK_TEXT_BYTES], time[FRAME_SECONDS_BYTES];
 	const char *state = text_of(start, "state"), *node = text_of(start, "node");
-	clock_format((int64_t)number(start, "at") * US_PER_MS, when);
+	double at_ms;
+	bool has_time = json_number(json_get(start, "at"), &at_ms);
+	if (has_time)
+		clock_format((int64_t)at_ms * US_PER_MS, when);
 	frame_format_seconds(number(start, "seconds"), time);
 	frame_put(f, BOLD, text_of(start, "pod"));
-	frame_put_f(f, strcmp(state, "gone") == 0 ? RED : NULL, "  %.20s, %s", state, time);
-	frame_put_f(f, FAINT, "  from %s", when);
+	frame_put_f(f, strcmp(state, "gone") == 0 ? RED : NULL, "  %.20s, %s", state,
+		    has_time ? time : "of which no time is told");
+	if (has_time)
+		frame_put_f(f, FAINT, "  from %s", when);
 	frame_end_line(f);
 	bool is_told = *node || number(start, "imageBytes") > 0 || number(start, "restarts") > 0 ||
 		       is_true(start, "imageWasThere") || is_true(start, "nodeAdded");
@@ -146,9 +151,11 @@ static void draw_head(struct frame *f, const struct json *start)
 
 static void draw_start(struct frame *f, const struct json *start)
 {
-	double whole = number(start, "seconds"), spent = 0;
+	double whole, spent = 0;
 	bool goes_on = strcmp(text_of(start, "state"), "starting") == 0;
 	draw_head(f, start);
+	if (!json_number(json_get(start, "seconds"), &whole))
+		return;
 	JSON_EACH(span, json_get(start, "spans")) {
 		draw_span(f, span, whole);
 		spent = number(span, "from") + number(span, "seconds");

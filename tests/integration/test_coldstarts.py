@@ -335,6 +335,31 @@ def test_events_outlive_their_pod():
     assert phases(start)["pull"] == 1 and "listen + ready" not in phases(start)
 
 
+def test_without_events_the_pods_own_words_are_the_last_ones():
+    """They are kept for an hour; a pod may wait for longer."""
+    def at(second):
+        return f"2026-01-01T00:00:{second:02}Z"
+
+    def pod(name, created, scheduled):
+        condition = {"type": "PodScheduled", "status": "True", "lastTransitionTime": at(scheduled)}
+        return {"metadata": {"name": name, "uid": name, "creationTimestamp": at(created)},
+                "status": {"conditions": [condition]}}
+
+    later, first = replay("-", input=json.dumps({"kind": "PodList", "items": [
+        pod("first", 0, 5), pod("later", 10, 30)]}))
+    assert (first["state"], first["seconds"], first["sinceSeconds"]) == ("starting", 30, 25)
+    assert (later["state"], later["seconds"], later["sinceSeconds"]) == ("starting", 20, 0)
+
+
+def test_a_pod_that_tells_no_time_has_none():
+    document = json.dumps({"kind": "PodList", "items": [{"metadata": {"name": "a", "uid": "u"}}]})
+    start, = replay("-", input=document)
+    assert start["at"] is None and start["seconds"] is None and start["sinceSeconds"] is None
+    assert set(start["marks"].values()) == {None} and start["spans"] == []
+    status, out, _ = coldstarts("--events", "-", input=document)
+    assert status == 0 and "a  starting, of which no time is told" in out and "1970" not in out
+
+
 def test_an_event_that_was_lost_leaves_a_gap():
     def lose(it):
         return None if it.get("reason") == "Pulled" else it

@@ -14,6 +14,7 @@ from harness.kubernetes import network
 from harness.kubernetes.api import ApiError
 from harness.kubernetes.cluster import START_S, Cluster, missing
 from harness.kubernetes.gateway import Account
+from harness.kubernetes.hall import Hall
 from harness.kubernetes.kubelet import Kubelet
 from harness.wait import wait_until
 
@@ -96,6 +97,15 @@ def kubelet(session_kubelet, namespace, api):
     assert session_kubelet.faults[faults:] == []
     for name in ours & session_kubelet.audits.keys():
         assert session_kubelet.audits[name]["highestSimultaneous"] <= 1, name
+
+
+@pytest.fixture
+def hall(api, namespace, kubelet, tmp_path):
+    """Pods that the test plays itself, in the kubelet's stead."""
+    kubelet.change(namespace, is_ours=False)
+    hall = Hall(api, namespace, tmp_path)
+    yield hall
+    hall.close()
 
 
 @pytest.fixture

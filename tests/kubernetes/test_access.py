@@ -72,6 +72,24 @@ def test_what_is_wrong_with_a_kubeconfig_is_told_with_its_path(cluster, api, nam
         assert gateway.wait() == 0
 
 
+@pytest.mark.parametrize("settings, words", [
+    ({"kubeconfig": "/nowhere/config"}, "/nowhere/config: No such file"),
+    ({"context": "other"}, "has no such context"),
+    ({"user": {"tokenFile": None, "token": "not.a.token"}}, "does not accept the token"),
+], ids=["kubeconfig", "context", "token"])
+def test_who_waits_without_a_way_there_is_told(api, namespace, kubelet, gateways, account, settings,
+                                               words):
+    create_sd(api, namespace)
+    account.kubeconfig()
+    if user := settings.get("user"):
+        settings = {"kubeconfig": str(kubeconfig(account, user=user))}
+    gateway = start(gateways, account, kubernetes=settings)
+    [answer] = paint(gateway, 1)
+    assert answer.status == 503, answer.body
+    told = json.loads(answer.body)
+    assert told["reason"] == "scaling_failed" and words in told["detail"], told
+
+
 # --- what it names ---
 
 @pytest.mark.parametrize("settings, words", [
@@ -79,8 +97,10 @@ def test_what_is_wrong_with_a_kubeconfig_is_told_with_its_path(cluster, api, nam
     ({"port": "grpc"}, ['Service sd has no port "grpc"', 'it has "http"']),
     ({"scale": {"name": "other"}}, ["404", '"other" not found']),
     ({"scale": {"resource": "deploymentz"}}, ["403", "deploymentz/scale"]),
+    ({"scale": {"version": "v9"}}, ["/apis/apps/v9/namespaces/", "/deployments/sd",
+                                    "see pods.kubernetes.scale"]),
     ({"namespace": "gone"}, ["403", 'namespace "gone"']),
-], ids=["service", "port", "deployment", "resource", "namespace"])
+], ids=["service", "port", "deployment", "resource", "version", "namespace"])
 def test_who_waits_for_what_is_not_there_is_told(api, namespace, kubelet, gateways, account,
                                                  settings, words):
     create_sd(api, namespace)

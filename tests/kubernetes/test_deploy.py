@@ -105,7 +105,8 @@ def test_plain_manifests_are_accepted(api, namespace, schemas, path):
      "extraVolumeMounts[0].name=tls", "extraVolumeMounts[0].mountPath=/tls"],
     ["serviceAccount.create=false", "serviceAccount.name=mine", "rbac.create=false",
      "podDisruptionBudget.enabled=false", "networkPolicy.enabled=false", "scales=null"],
-], ids=["defaults", "all", "cloud", "least"])
+    ["strategy.type=Recreate", "strategy.rollingUpdate=null"],
+], ids=["defaults", "all", "cloud", "least", "exact"])
 def test_the_chart_is_accepted(api, namespace, schemas, values):
     flags = [word for value in values for word in ("--set", value)]
     accept(api, rendered(namespace, *flags), namespace)

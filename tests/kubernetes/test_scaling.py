@@ -159,6 +159,19 @@ def test_gateways_fight_for_the_lease(api, namespace, kubelet, gateways, account
     every[first].wait()
 
 
+def test_of_two_gateways_of_one_name_one_takes_another(api, namespace, kubelet, gateways, account):
+    """Else both would write, each what it alone wants."""
+    create_sd(api, namespace, args=["--service-time", "300ms"])
+    both = {name: start(gateways, account, kubernetes={"identity": "same"}) for name in "ab"}
+    wait_until(lambda: sum("another gateway is called same, too" in g.log() for g in both.values())
+               == 1, lambda: [g.log()[-2000:] for g in both.values()], LONG_S)
+    wait_until(lambda: sum(is_writer(g) for g in both.values()) == 1, "one writer", LONG_S)
+    for gateway in both.values():
+        assert [answer.status for answer in paint(gateway, 2)] == [200, 200]
+    assert sum("pods.kubernetes.identity" in g.log() for g in both.values()) == 1
+    wait_for_replicas(api, namespace, 0)
+
+
 # --- whatever has a scale ---
 
 def has_scale(api):

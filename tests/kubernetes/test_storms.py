@@ -5,11 +5,8 @@ import signal
 import subprocess
 import threading
 
-import pytest
-
 from harness.kubernetes.cutter import Cutter
 from harness.kubernetes.gateway import (GENERATE, LONG_S, Load, create_sd, is_up, paint, start)
-from harness.kubernetes.hall import Hall
 from harness.kubernetes.objects import service
 from harness.wait import wait_until
 
@@ -21,14 +18,6 @@ BACK_OFF_S = 90  # a watch that is cut again and again is begun anew after up to
 def uids(gateway):
     """Of the pods that the gateway gives work, by its own word: {uid: state}."""
     return {name.split("#")[1]: pod["state"] for name, pod in gateway.pods().items()}
-
-
-@pytest.fixture
-def hall(api, namespace, kubelet, tmp_path):
-    kubelet.change(namespace, is_ours=False)
-    hall = Hall(api, namespace, tmp_path)
-    yield hall
-    hall.close()
 
 
 class Storm:

@@ -156,7 +156,7 @@ static void is_bounded(void **state)
 	r.max_body_bytes = 4;
 	scripted_server_answer(&server, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
 	ask(&r);
-	assert_int_equal(last.error, HTTP_CLIENT_OTHER);
+	assert_int_equal(last.error, HTTP_CLIENT_TOO_LONG);
 	assert_string_equal(last_text, "the answer is longer than allowed");
 	scripted_server_answer(&server, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
 	r.cut_body = true;

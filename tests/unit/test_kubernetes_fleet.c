@@ -266,6 +266,43 @@ static void another_address_is_another_sandbox(void **state)
 	assert_int_equal(service_grant_owner(service, grant), 0); /* what it worked on has ended */
 	assert_int_not_equal(the("a")->id, id);
 	assert_int_equal(state_of("a"), POD_STARTING);
+	/* As with a new one, the kubelet's word is not waited for. */
+	pod_is("a", "10.0.0.7", false, "");
+	settle();
+	assert_int_equal(state_of("a"), POD_STARTING);
+	let_pods_answer();
+	assert_int_equal(state_of("a"), POD_READY);
+}
+
+static void on_its_node(const char *name, int port)
+{
+	say(kube_fleet_put_pod,
+	    "{'metadata': {'name': '%s', 'uid': 'u-%s', 'resourceVersion': '1'}, 'spec': "
+	    "{'hostNetwork': true, 'containers': [{'name': 'c', 'ports': [{'name': 'web', "
+	    "'containerPort': %d}]}]}, 'status': {'podIP': '10.0.0.1', 'phase': 'Running', "
+	    "'conditions': [{'type': 'Ready', 'status': 'True'}]}}",
+	    name, name, port);
+}
+
+/* Each of them names its own port; the address is their node's. */
+static void pods_in_the_network_of_one_node_do_not_displace_each_other(void **state)
+{
+	(void)state;
+	say(kube_fleet_put_service, "{'metadata': {'name': 'sd'}, 'spec': {'selector': {'app': "
+				    "'sd'}, 'ports': [{'port': 80, 'targetPort': 'web'}]}}");
+	on_its_node("a", 7860);
+	on_its_node("b", 7861);
+	settle();
+	let_pods_answer();
+	assert_int_equal(state_of("a"), POD_READY);
+	assert_int_equal(state_of("b"), POD_READY);
+	assert_string_equal(the("b")->where, "10.0.0.1:7861");
+	pod_goes("a", true);
+	on_its_node("c", 7860);
+	settle();
+	let_pods_answer();
+	assert_int_equal(state_of("b"), POD_READY);
+	assert_int_equal(state_of("c"), POD_READY);
 }
 
 static void one_in_trouble_gets_no_work(void **state)
@@ -295,6 +332,33 @@ static void one_whose_containers_have_ended_is_over(void **state)
 	settle();
 	assert_int_equal(service_grant_owner(service, grant), 0);
 	assert_int_equal(state_of("a"), POD_STATES);
+}
+
+/* A pod that was evicted stays in the API, with the address that it had. One that was created before
+ * it, and waited for a node, may have that now. */
+static void one_that_has_ended_has_no_address(void **state)
+{
+	(void)state;
+	static const char evicted[] =
+		"{'metadata': {'name': 'b', 'uid': 'u-b', 'resourceVersion': '%d', "
+		"'creationTimestamp': '2026-01-01T00:00:09Z'}, 'status': {'phase': '%s', 'podIP': "
+		"'10.0.0.1'}}";
+	say(kube_fleet_put_pod, evicted, 1, "Failed");
+	born("a", "01");
+	settle();
+	let_pods_answer();
+	assert_int_equal(state_of("a"), POD_READY);
+	assert_int_equal(state_of("b"), POD_STATES);
+	pod_goes("b", true);
+	say(kube_fleet_put_pod, evicted, 2, "Running");
+	settle();
+	let_pods_answer();
+	assert_int_equal(state_of("a"), POD_STATES);
+	say(kube_fleet_put_pod, evicted, 3, "Failed");
+	settle();
+	settle();
+	let_pods_answer();
+	assert_int_equal(state_of("a"), POD_READY);
 }
 
 static void slices_alone_will_do(void **state)
@@ -364,6 +428,25 @@ static void the_port_is_the_services(void **state)
 	assert_int_equal(net_port(&the("a")->address), 9);
 }
 
+/* A slice has them in an order of its own. */
+static void of_several_ports_the_services_first_counts(void **state)
+{
+	(void)state;
+	say(kube_fleet_put_service,
+	    "{'metadata': {'name': 'sd'}, 'spec': {'ports': [{'name': 'http', 'port': 80, "
+	    "'targetPort': 7860}, {'name': 'metrics', 'port': 90, 'targetPort': 9090}]}}");
+	say(kube_fleet_put_slice,
+	    "{'metadata': {'name': 's'}, 'addressType': 'IPv4', 'ports': [{'name': 'metrics', "
+	    "'port': 9090}, {'name': 'http', 'port': 7860}], 'endpoints': [{'addresses': "
+	    "['10.0.0.1'], 'targetRef': {'kind': 'Pod', 'name': 'a', 'uid': 'u-a'}}]}");
+	pod_is("a", "10.0.0.1", true, "");
+	settle();
+	assert_int_equal(net_port(&the("a")->address), 7860);
+	fleet.port_name = "metrics";
+	settle();
+	assert_int_equal(net_port(&the("a")->address), 9090);
+}
+
 static void one_that_may_stay_is_offered_again(void **state)
 {
 	(void)state;
@@ -419,11 +502,14 @@ int main(void)
 		TEST(the_family_is_the_services_and_does_not_change),
 		TEST(what_is_no_pod_is_not_asked_for),
 		TEST(another_address_is_another_sandbox),
+		TEST(pods_in_the_network_of_one_node_do_not_displace_each_other),
 		TEST(one_in_trouble_gets_no_work),
 		TEST(one_whose_containers_have_ended_is_over),
+		TEST(one_that_has_ended_has_no_address),
 		TEST(slices_alone_will_do),
 		TEST(the_other_family_frees_nothing),
 		TEST(the_port_is_the_services),
+		TEST(of_several_ports_the_services_first_counts),
 		TEST(one_that_may_stay_is_offered_again),
 		TEST(one_of_another_process_is_known_by_its_name),
 	};

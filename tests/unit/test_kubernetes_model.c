@@ -482,6 +482,41 @@ static void yaml_is(const char *yaml, const char *wanted)
 	str_release(&s);
 }
 
+static void a_gateway_of_our_name_makes_us_take_another(void **state)
+{
+	(void)state;
+	static const char text[] =
+		"{'kind': 'Lease', 'metadata': {'name': 'l', 'resourceVersion': '1', "
+		"'annotations': {'demand.slotgate.io/one': '%s'}}, 'spec': {'holderIdentity': "
+		"'one', 'leaseDurationSeconds': 10, 'renewTime': 'now'}}";
+	struct kube_election e = {.identity = "one",
+				  .label = "sd",
+				  .nonce = "00000001",
+				  .is_holder = true,
+				  .duration_us = 10000000};
+	struct kube_lease l;
+	char now[512];
+	snprintf(now, sizeof(now), text, "2 7 00000002");
+	assert_true(kube_lease_read(parse(now), &l));
+	assert_true(kube_election_read(&e, &l, 1)); /* that was the one before us */
+	e.beat = 1;
+	snprintf(now, sizeof(now), text, "2 8 00000001");
+	assert_true(kube_lease_read(parse(now), &l));
+	assert_true(kube_election_read(&e, &l, 2));
+	assert_string_equal(e.identity, "one");
+	snprintf(now, sizeof(now), text, "2 7"); /* of an older release */
+	assert_true(kube_lease_read(parse(now), &l));
+	assert_true(kube_election_read(&e, &l, 3));
+	assert_string_equal(e.identity, "one");
+	snprintf(now, sizeof(now), text, "2 7 00000002");
+	assert_true(kube_lease_read(parse(now), &l));
+	assert_false(kube_election_read(&e, &l, 4));
+	assert_string_equal(e.identity, "one-00000001");
+	assert_false(e.is_holder);
+	assert_int_equal(e.other_count, 1);
+	assert_int_equal(e.others[0].pods, 2);
+}
+
 static void rewrites_yaml(void **state)
 {
 	(void)state;
@@ -649,6 +684,8 @@ int main(void)
 		TEST(reads_scales_lists_events_and_faults),
 		TEST(reads_why_pods_are_not_created_from_events),
 		TEST(a_lease_is_over_by_our_own_clock),
+		TEST(a_gateway_of_our_name_makes_us_take_another),
+		cmocka_unit_test(a_gateway_of_our_name_makes_us_take_another),
 		TEST(rewrites_yaml),
 		TEST(reads_a_kubeconfig),
 		TEST(reads_a_service_account),

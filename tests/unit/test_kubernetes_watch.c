@@ -201,6 +201,25 @@ static void a_page_that_is_gone_starts_the_list_anew(void **state)
 	heard("[+a[]");
 }
 
+static void a_page_that_is_too_long_is_asked_for_in_parts(void **state)
+{
+	(void)state;
+	static const char *const limits[] = {"limit=100", "limit=50", "limit=25", "limit=12",
+					     "limit=6",	  "limit=3",  "limit=1",  "limit=1"};
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+		asks(KUBE_ASK_LIST, limits[i]);
+		kube_watch_listed(&watch, KUBE_TOO_LONG, NULL, "longer", now_us);
+		now_us = kube_watch_deadline_us(&watch);
+	}
+	asks(KUBE_ASK_LIST, "limit=1");
+	answer(200, LIST("7", "rest", OBJECT("a", "5")));
+	asks(KUBE_ASK_LIST, "limit=1&continue=rest");
+	answer(503, NULL); /* says nothing of its length */
+	now_us = kube_watch_deadline_us(&watch);
+	asks(KUBE_ASK_LIST, "limit=1");
+	heard("[+a");
+}
+
 static void failures_rest_longer_and_longer(void **state)
 {
 	(void)state;
@@ -314,6 +333,7 @@ int main(void)
 		TEST(a_watch_cut_in_an_event_goes_on_from_the_last_whole_one),
 		TEST(gone_is_listed_anew),
 		TEST(a_page_that_is_gone_starts_the_list_anew),
+		TEST(a_page_that_is_too_long_is_asked_for_in_parts),
 		TEST(failures_rest_longer_and_longer),
 		TEST(a_watch_that_ends_at_once_is_a_failure),
 		TEST(garbage_ends_the_watch_and_lists),

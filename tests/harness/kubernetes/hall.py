@@ -21,7 +21,7 @@ THREADS = 4
 
 class HallPod:
     def __init__(self, name, address):
-        self.name, self.address, self.uid = name, address, None
+        self.name, self.address, self.uid, self.created = name, address, None, None
 
 
 class Hall:
@@ -61,15 +61,23 @@ class Hall:
 
     def start(self):
         """At the address that was freed last, if there is one."""
-        address = self.freed.pop() if self.freed else next(self.fresh)
-        pod = HallPod(f"sd-{next(self.numbers)}", address)
+        pod = self.order()
+        self.place(pod)
+        return pod
+
+    def place(self, pod):
+        pod.address = self.freed.pop() if self.freed else next(self.fresh)
+        self.tell(pod, True)
+
+    def order(self):
+        """It waits for its place."""
+        pod = HallPod(f"sd-{next(self.numbers)}", None)
         made = self.api.create({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": pod.name, "labels": {"app": "sd"}},
             "spec": {"nodeName": "gpu-1", "automountServiceAccountToken": False,
                      "containers": [{"name": "webui", "image": "hall"}]}}, self.namespace)
-        pod.uid = made["metadata"]["uid"]
-        self.tell(pod, True)
+        pod.uid, pod.created = made["metadata"]["uid"], made["metadata"]["creationTimestamp"]
         return pod
 
     def tell(self, pod, ready):
@@ -78,6 +86,15 @@ class Hall:
             "phase": "Running", "podIP": pod.address, "podIPs": [{"ip": pod.address}],
             "conditions": [{"type": "Ready", "status": status, "lastTransitionTime": now()}]}},
             "strategic", "status")
+
+    def evict(self, pod):
+        """Its work is over; its object stays, and says where it was."""
+        get_json(CONTROL, f"/end?{pod.address}")
+        self.api.patch("Pod", self.namespace, pod.name, {"status": {
+            "phase": "Failed", "reason": "Evicted", "conditions": [
+                {"type": "Ready", "status": "False", "lastTransitionTime": now()}]}},
+            "strategic", "status")
+        self.freed.append(pod.address)
 
     def label(self, pod, is_ours):
         self.api.patch("Pod", self.namespace, pod.name,

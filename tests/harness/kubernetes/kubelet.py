@@ -62,6 +62,10 @@ class Kubelet:
         self.pod(name).ready = ready
         self.pod(name).wake()
 
+    def move(self, name):
+        """Its node has been rebooted: the same pod at another address."""
+        self.pod(name).move()
+
     def add_node(self, name):
         try:
             self.api.create(node(name))

@@ -41,6 +41,7 @@ class NodePod:
         self.is_ready = False       # as it has been told
         self.grace_s = None         # set: it is being deleted
         self.is_gone = False        # deleted without grace
+        self.moves = False          # its sandbox is to be made anew
         self.state, self.last_state = {"waiting": {"reason": "ContainerCreating"}}, {}
         self.conditions, self.init_statuses = {}, []
         self.phase = "Pending"
@@ -58,6 +59,12 @@ class NodePod:
     def delete(self, grace_s):
         with self.change:
             self.grace_s = grace_s
+            self.change.notify_all()
+
+    def move(self):
+        """As after a reboot of its node: another sandbox, with another address, in the same pod."""
+        with self.change:
+            self.moves = True
             self.change.notify_all()
 
     def vanish(self):
@@ -165,11 +172,22 @@ class NodePod:
         self.phase, self.state = "Running", {"running": {"startedAt": now()}}
         self._tell()
         while not self.process or self.process.poll() is None:
+            if self.moves:
+                self._new_sandbox()
             ready = self._probe() if self.ready is None else self.ready
             if ready != self.is_ready:
                 self._ready(ready)
                 self._tell()
-            self.wait(lambda: False, self.plan.probe_period_s)
+            self.wait(lambda: self.moves, self.plan.probe_period_s)
+
+    def _new_sandbox(self):
+        self._stop_process(0)
+        self.address, self.moves = self.kubelet.take_address(), False
+        self._start_process()
+        self.restarts += 1
+        self.state = {"running": {"startedAt": now()}}
+        self._ready(False)
+        self._tell()
 
     def _back_off(self):
         code = self.process.returncode
@@ -280,7 +298,8 @@ class NodePod:
             status["initContainerStatuses"] = self.init_statuses
             status["hostIP"], status["hostIPs"] = "10.244.255.254", [{"ip": "10.244.255.254"}]
         if self.address:
-            status["podIP"], status["podIPs"] = self.address, [{"ip": self.address}]
+            status["podIP"] = self.address  # and no other one besides
+            status["podIPs"] = [{"ip": self.address}, {"$patch": "replace"}]
         self._call(self.api.patch, "Pod", self.namespace, self.name,
                    {"metadata": {"uid": self.uid}, "status": status}, "strategic", "status")
 
