@@ -50,10 +50,10 @@ void activator_changed(struct activator *);
  * find it half-way. Not from inside the activator's events. */
 void activator_settle(struct activator *);
 
-/* --- handing over: see activator/core/handover.h and provider.h -------------------------------- */
+/* --- handing over: see activator/core/handover.h and provider.h ------------------------------- */
 
-/* Frozen it decides nothing: no grant, no refusal, no pod started or stopped, no question. What it is
- * told is noted, and carried out if it thaws. */
+/* Frozen it decides nothing: no grant, no refusal, no pod started or stopped, no question. What it
+ * is told is noted, and carried out if it thaws. */
 void activator_freeze(struct activator *);
 void activator_thaw(struct activator *);
 

@@ -1,7 +1,7 @@
 /*
  * A token bucket: so many a second on average, and so many at once after a pause. It reads no
- * clock. Whole-number arithmetic in millionths of a millionth of a token, so that nothing is lost or
- * gained to rounding however long it runs.
+ * clock. Whole-number arithmetic in millionths of a millionth of a token, so that nothing is lost
+ * or gained to rounding however long it runs.
  */
 #ifndef SLOTGATE_BASE_BUCKET_H
 #define SLOTGATE_BASE_BUCKET_H

@@ -82,8 +82,8 @@ bool h2_respond(struct h2 *, int32_t stream, int status, const struct h2_header 
 /* An interim answer (RFC 9110, 15.2), such as 100: as many as there are, before the real one. */
 bool h2_inform(struct h2 *, int32_t stream, int status, const struct h2_header *, size_t count);
 
-/* Headers behind an answer's body (RFC 9113, 8.1), whose last bytes have not been fetched yet: names in
- * lower case. They are copied. False: no memory, or the stream is closed. */
+/* Headers behind an answer's body (RFC 9113, 8.1), whose last bytes have not been fetched yet:
+ * names in lower case. They are copied. False: no memory, or the stream is closed. */
 bool h2_trail(struct h2 *, int32_t stream, const struct h2_header *, size_t count);
 
 /* There is more of the answer's body, or it has ended. */

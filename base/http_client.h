@@ -39,8 +39,8 @@ struct http_client_trust {
 	bool trusts_anybody;
 };
 
-/* A piece of an answer as it comes, at the end of a turn; it may cancel. One without bytes tells that
- * the head is there. */
+/* A piece of an answer as it comes, at the end of a turn; it may cancel. One without bytes
+ * tells that the head is there. */
 typedef void http_client_piece_fn(void *owner, int status, struct slice bytes);
 
 /* All of it is copied. */
@@ -50,7 +50,8 @@ struct http_client_request {
 	const struct net_address *address;
 	const char *path;
 	const char *url;
-	/* Of an address: speaks TLS with it as this client's context says (base/tls.h). NULL: plain. */
+	/* Of an address: speaks TLS with it as this client's context says
+	 * (base/tls.h). NULL: plain. */
 	const struct tls_context *tls;
 	const struct http_client_trust *trust; /* of an https URL */
 	const char *const *headers;	       /* "Name: value", NULL-terminated; NULL: none */
@@ -61,7 +62,8 @@ struct http_client_request {
 	/* Over an idle connection if there is one, which is then kept open for the next. A kept one
 	 * that proves dead is replaced, not reported. False: a new one, closed after the answer. */
 	bool keep_alive;
-	/* Nothing is asked: the result has a connected socket. The URL says whom to, by name too. */
+	/* Nothing is asked: the result has a connected socket. The URL
+	 * says whom to, by name too. */
 	bool only_connects;
 	/* For an answer without end: its body is handed out in pieces, and the result's is empty.
 	 * max_body_bytes then is of what has come and was not handed out yet. */

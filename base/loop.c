@@ -22,8 +22,8 @@ struct signal_watch {
 struct loop {
 	struct event_base *base;
 	/*
-	 * Wakes the wait when the first timer is due. A timerfd of our own: libevent's timers are as
-	 * coarse as the kernel's tick (4 ms), or, made precise, cost a system call each turn.
+	 * Wakes the wait when the first timer is due. A timerfd of our own: libevent's timers are
+	 * as coarse as the kernel's tick (4 ms), or, made precise, cost a system call each turn.
 	 */
 	int alarm_fd;
 	struct event *alarm;

@@ -104,8 +104,8 @@ void task_init(struct task *, task_fn *, void *owner);
 /* Runs it at the end of this turn. Deferring it again before it ran changes nothing. */
 void loop_defer(struct loop *, struct task *);
 
-/* Runs it at the end of the next turn, which will not wait: for work that is cut into pieces so that
- * the others get their turn. */
+/* Runs it at the end of the next turn, which will not wait: for work that is cut into pieces so
+ * that the others get their turn. */
 void loop_defer_to_next_turn(struct loop *, struct task *);
 void task_cancel(struct task *);
 

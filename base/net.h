@@ -29,8 +29,8 @@ const char *net_parse(const char *text, struct net_address *);
 void net_format(const struct net_address *, char text[NET_TEXT_BYTES]);
 void net_format_host(const struct net_address *, char text[NET_TEXT_BYTES]);
 
-/* Whom an address stands for, when clients are counted: an IPv4 host (also one mapped into IPv6), or
- * the /64 network that one IPv6 subscriber has. */
+/* Whom an address stands for, when clients are counted: an IPv4 host (also one mapped into IPv6),
+ * or the /64 network that one IPv6 subscriber has. */
 void net_format_client(const struct net_address *, char text[NET_TEXT_BYTES]);
 
 int net_port(const struct net_address *);

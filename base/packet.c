@@ -50,7 +50,8 @@ ssize_t packet_receive(int socket, void *packet, size_t capacity, int *fd)
 	};
 	ssize_t n;
 	int resets = 0;
-	/* An end that has not read all it was sent is told first, before what it has said itself. */
+	/* An end that has not read all it was sent is told first, before
+	 * what it has said itself. */
 	do
 		n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !resets++)));

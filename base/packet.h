@@ -10,14 +10,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Sends one packet, with a descriptor (which stays the caller's) unless that is -1. False: errno. */
+/* Sends one packet, with a descriptor (which stays the caller's) unless
+ * that is -1. False: errno. */
 bool packet_send(int socket, const void *packet, size_t len, int fd);
 
 /* Receives one, with its descriptor or -1 (none came, or there was no room for it). 0: the other
  * end is gone; -1: errno, EBADMSG for a packet that is too long. */
 ssize_t packet_receive(int socket, void *packet, size_t capacity, int *fd);
 
-/* Until there is something to read (or, with `to_write`, room to write). False: not in this time. */
+/* Until there is something to read (or, with `to_write`, room to write).
+ * False: not in this time. */
 bool packet_wait(int socket, bool to_write, int64_t timeout_us);
 
 /* Listens on, or connects to, the socket at this path; non-blocking. The new socket belongs to this

@@ -67,7 +67,8 @@ static void count_memory(struct spool_space *space, int64_t by)
 	space->budget->used_bytes += by;
 }
 
-/* Whether that much more memory would be too much: then only what is short stays out of the files. */
+/* Whether that much more memory would be too much: then only what is
+ * short stays out of the files. */
 static bool is_short(const struct spool_space *space, int64_t more_bytes)
 {
 	return budget_is_tight(space->budget) ||

@@ -1,6 +1,6 @@
 /*
- * A stream of bytes over a connected, non-blocking socket: plain, or TLS. Reading and writing behave
- * like recv and sendmsg, so that its user need not know which it is.
+ * A stream of bytes over a connected, non-blocking socket: plain, or TLS. Reading and writing
+ * behave like recv and sendmsg, so that its user need not know which it is.
  *
  * The struct is its owner's memory and stays where it is. Events are the socket's (see loop.h,
  * edge-triggered), so an owner reads until EAGAIN, and writes until EAGAIN or until it has nothing

@@ -1,15 +1,16 @@
 /*
- * TLS 1.2 and 1.3 with OpenSSL: contexts, which hold what is configured, and sessions, of which each
- * stands behind one stream (base/stream.h). base/tls*.c alone include libssl.
+ * TLS 1.2 and 1.3 with OpenSSL: contexts, which hold what is configured, and sessions, of which
+ * each stands behind one stream (base/stream.h). base/tls*.c alone include libssl.
  *
  * A context is immutable and reference-counted: a session keeps the one that it began with, so that
  * changed certificates concern new connections only.
  *
  *   tls_server_new / tls_client_new -> context --tls_accept / tls_connect--> session -> stream_open
  *
- * A server resumes sessions by stateless tickets: nothing is kept for a client, and their keys,
- * which are the process's, outlive a changed certificate. A new key is made every hour, and a ticket
- * is good for two. A ticket is taken only by a context that asks for the same client certificates.
+ * A server resumes sessions by stateless tickets: nothing is kept for a client, and their
+ * keys, which are the process's, outlive a changed certificate. A new key is made every
+ * hour, and a ticket is good for two. A ticket is taken only by a context that asks for the
+ * same client certificates.
  */
 #ifndef SLOTGATE_BASE_TLS_H
 #define SLOTGATE_BASE_TLS_H

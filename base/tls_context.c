@@ -152,8 +152,8 @@ static void release_pair(struct tls_certificate *c)
 	EVP_PKEY_free(c->key);
 }
 
-/* Trusts all that is in it, and closes it; NULL: the fault has been told. `names`: a server tells its
- * clients whom it trusts. */
+/* Trusts all that is in it, and closes it; NULL: the fault has been told. `names`: a server tells
+ * its clients whom it trusts. */
 static bool trust(SSL_CTX *ctx, BIO *file, const char *path, bool names, struct tls_fault *f)
 {
 	X509 *ca;
@@ -285,8 +285,8 @@ static int choose_protocol(SSL *ssl, const unsigned char **chosen, unsigned char
 }
 
 /*
- * A session is resumed without looking at the client's certificate again, so only where the same was
- * asked for: the session's context names the demand and the authorities.
+ * A session is resumed without looking at the client's certificate again, so only where the same
+ * was asked for: the session's context names the demand and the authorities.
  */
 static bool name_sessions(SSL_CTX *ctx, const struct tls_server_options *o)
 {

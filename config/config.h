@@ -315,16 +315,16 @@ bool config_is_scalable(const struct service_config *);
 /* Whether it can have one of its pods replaced, also where somebody else scales. */
 bool config_can_replace(const struct service_config *);
 
-/* What slotgate's own questions to pods (checks, interrupts) carry, as for http_client: a queue-proxy
- * in a revision's pod is not to take them for work. NULL: nothing. */
+/* What slotgate's own questions to pods (checks, interrupts) carry, as for http_client: a
+ * queue-proxy in a revision's pod is not to take them for work. NULL: nothing. */
 const char *const *config_own_headers(const struct service_config *);
 
 /* A service with every default, for tests; config_service_release frees what it owns. */
 void config_service_defaults(struct service_config *);
 void config_service_release(struct service_config *);
 
-/* A context of the same certificates that asks clients for one of these authorities (PEM). NULL: the
- * fault says why. */
+/* A context of the same certificates that asks clients for one of these authorities (PEM).
+ * NULL: the fault says why. */
 struct tls_context *server_tls_trusting(const struct server_tls_config *, struct slice authorities,
 					struct tls_fault *);
 

@@ -1,4 +1,5 @@
-/* Reads what is said of TLS, and loads its files: what is wrong with them is a fault like others. */
+/* Reads what is said of TLS, and loads its files: what is wrong with
+ * them is a fault like others. */
 #include <string.h>
 
 #include "base/mem.h"

@@ -57,8 +57,8 @@ struct protocol {
 	void (*free)(void *);
 };
 
-/* Takes over an accepted socket. It frees itself. Its `relay` may be set before the loop goes on. NULL:
- * no memory. */
+/* Takes over an accepted socket. It frees itself. Its `relay` may be set before the loop
+ * goes on. NULL: no memory. */
 struct connection *connection_start(struct gateway *, struct listener *, int fd,
 				    const struct net_address *peer);
 
@@ -68,8 +68,8 @@ void connections_drain(struct gateway *);
 /* Ends so many of those that wait for a next request, the oldest first; returns how many. */
 int connections_end_idle(struct gateway *, int most);
 
-/* Another process serves newcomers: tells those who can be told (HTTP/2), so that they lose nothing;
- * an idle HTTP/1 connection may carry one more request. */
+/* Another process serves newcomers: tells those who can be told (HTTP/2), so that they lose
+ * nothing; an idle HTTP/1 connection may carry one more request. */
 void connections_step_down(struct gateway *);
 
 /* Ends all of them now. */

@@ -45,9 +45,9 @@ struct exchange_handler {
 	void (*delivered)(struct exchange *);
 };
 
-/* The head of an answer, without hop-by-hop headers: those are the connection's own business. After
- * a 101 the connection is a tunnel: what the client sends comes as body, what is written goes out as
- * it is. */
+/* The head of an answer, without hop-by-hop headers: those are the connection's own business.
+ * After a 101 the connection is a tunnel: what the client sends comes as body, what is
+ * written goes out as it is. */
 struct answer {
 	int status;
 	const struct http_header *headers;
@@ -149,8 +149,8 @@ static inline void exchange_reset(struct exchange *x)
 	x->ops->reset(x);
 }
 
-/* Looks whether the client of an exchange that waits has left, although nobody has heard of it yet. True:
- * it has, and `left` has been called. */
+/* Looks whether the client of an exchange that waits has left, although nobody has heard of it yet.
+ * True: it has, and `left` has been called. */
 static inline bool exchange_look(struct exchange *x)
 {
 	return x->ops->look(x);

@@ -88,7 +88,8 @@ void job_account(struct job *);
 /* A piece of the body. An error: it cannot be kept. */
 enum spool_error job_add_body(struct job *, const char *bytes, size_t len);
 
-/* A place in the queue for a request that the process before this one still holds. NULL: no memory. */
+/* A place in the queue for a request that the process before this one
+ * still holds. NULL: no memory. */
 struct job *job_await(struct backend *, enum ticket_kind, uint64_t tenant, uint64_t order,
 		      int64_t enqueued_us);
 

@@ -25,7 +25,8 @@ static bool is_interim(const struct job *j, const struct http_head *head)
 	return head->status < 200 && !is_switch(j, head);
 }
 
-/* They go on to the client (RFC 9110, 15.2), but for the one to continue: it has been told already. */
+/* They go on to the client (RFC 9110, 15.2), but for the one to continue:
+ * it has been told already. */
 static void on_interim(struct job *j, const struct http_head *head)
 {
 	j->interims++;

@@ -60,8 +60,8 @@ void job_read_more(struct job *);
 
 /*
  * Hands the request (NULL: nobody) what has come of its answer. It is held back until all of a read
- * is understood: a fault in it can then still be told as one, and if the answer ends with it, the pod
- * has its next job before this client has its bytes (job_answered).
+ * is understood: a fault in it can then still be told as one, and if the answer ends with it, the
+ * pod has its next job before this client has its bytes (job_answered).
  */
 void job_hand_on(struct job *, struct request *, const struct http_parser *answer);
 bool job_reads(const struct job *);

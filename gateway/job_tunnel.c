@@ -1,6 +1,6 @@
-/* A job whose connection was upgraded: bytes both ways, for as long as they come. It is a WebSocket;
- * when the gateway goes away, both sides are told so between two frames, and have a moment to
- * answer. */
+/* A job whose connection was upgraded: bytes both ways, for as long as they come. It is a
+ * WebSocket; when the gateway goes away, both sides are told so between two frames, and
+ * have a moment to answer. */
 
 #include "base/clock.h"
 #include "base/mem.h"

@@ -101,7 +101,8 @@ static void turn_away(struct listener *l, int fd, const struct turn_away *why)
 	stats_bad_request(l->gateway, why->reason);
 	if (why == &no_memory && shed_is_due(l->gateway))
 		shed_count(l->gateway, SHED_CONNECTION);
-	/* Behind TLS it could be told only after a handshake, which is what there is too much of. */
+	/* Behind TLS it could be told only after a handshake, which is
+	 * what there is too much of. */
 	if (!l->tls && send(fd, answer, (size_t)len, MSG_NOSIGNAL) > 0)
 		shutdown(fd, SHUT_WR);
 	char unread[4096];

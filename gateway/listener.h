@@ -24,8 +24,8 @@ enum handshake {
 	HANDSHAKES,
 };
 
-/* Whom an address is for. Only clients are counted, limited and waited for in a drain; the others are
- * served to its end, and each may have a few connections. */
+/* Whom an address is for. Only clients are counted, limited and waited for in a drain; the others
+ * are served to its end, and each may have a few connections. */
 enum listener_kind {
 	LISTENER_CLIENTS,
 	LISTENER_ADMIN, /* people, Prometheus */

@@ -1,6 +1,7 @@
 /*
- * What a request is told that the gateway answers itself: problems, each with a reason that programs
- * may look at and a sentence with the remedy. Its outcome, status and reason are set for the log.
+ * What a request is told that the gateway answers itself: problems, each with a reason
+ * that programs may look at and a sentence with the remedy. Its outcome, status and
+ * reason are set for the log.
  */
 #ifndef SLOTGATE_GATEWAY_REFUSE_H
 #define SLOTGATE_GATEWAY_REFUSE_H

@@ -414,8 +414,8 @@ void request_answer_interim(struct request *r, const struct http_head *head)
 	exchange_inform(r->exchange, &a);
 }
 
-/* One that HTTP does not have is to be taken for a 5xx (RFC 9110, 15), so that is what it becomes: who
- * knows how a client takes it. The answer itself is as whole as any. */
+/* One that HTTP does not have is to be taken for a 5xx (RFC 9110, 15), so that is what it becomes:
+ * who knows how a client takes it. The answer itself is as whole as any. */
 static int status_of(const struct request *r, const struct http_head *head)
 {
 	if (head->status <= STATUS_MAX)

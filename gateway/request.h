@@ -63,11 +63,12 @@ static inline struct gateway *request_gateway(const struct request *r)
 /* The handler of the listeners that serve clients. */
 extern const struct exchange_handler request_handler;
 
-/* Whether its client has left while it waited, in this very moment too: then it has ended, and left its
- * job. */
+/* Whether its client has left while it waited, in this very moment too: then it has
+ * ended, and left its job. */
 bool request_has_left(struct request *);
 
-/* What the job tells. After refused, failed and answer_end it is the job of this request no more. */
+/* What the job tells. After refused, failed and answer_end it is the job
+ * of this request no more. */
 void request_granted(struct request *, const struct pod *);
 void request_requeued(struct request *);
 void request_refused(struct request *, enum refusal, int64_t retry_after_us);

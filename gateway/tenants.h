@@ -57,7 +57,8 @@ struct visitor {
 struct visitor tenants_ask(struct backend *, const struct http_head *, struct slice target,
 			   const struct net_address *peer, int64_t now_us);
 
-/* The same of a request that the process before this one has let in, for this tenant ("": nobody). */
+/* The same of a request that the process before this one has let in, for
+ * this tenant ("": nobody). */
 struct visitor tenants_let_in_before(const struct backend *, const char *name);
 
 /* A request has ended; `class` as in service_stats. Harmless if the tenant is unknown by now. */

@@ -42,8 +42,9 @@ struct exposition_cursor {
 void exposition_begin(struct exposition_cursor *, struct metrics_registry *,
 		      enum exposition_format);
 
-/* Collects for as many turns, or appends as many series (a histogram is one). False: that was the end of the page, and
- * the cursor has ended. The text turns `failed` without memory; then call exposition_end. */
+/* Collects for as many turns, or appends as many series (a histogram is one). False: that
+ * was the end of the page, and the cursor has ended. The text turns `failed` without memory;
+ * then call exposition_end. */
 bool exposition_step(struct exposition_cursor *, struct str *, size_t max_series);
 
 /* Leaves the page where it is; harmless if it has ended. */

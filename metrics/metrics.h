@@ -101,8 +101,8 @@ static inline int64_t metrics_millionths(double value)
 void metrics_observe(struct metrics_histogram *, int64_t us);
 int64_t metrics_bound_us(size_t bucket); /* bucket < METRICS_BOUNDS */
 
-/* Whether Prometheus is told of this bound, each of which is a series of every label. The others are
- * between them, for percentiles that people look at. +Inf is told. */
+/* Whether Prometheus is told of this bound, each of which is a series of every label. The others
+ * are between them, for percentiles that people look at. +Inf is told. */
 bool metrics_bound_is_told(size_t bucket);
 
 /* --- collectors: state that is read at the time of a scrape ------------------------------- */
@@ -112,9 +112,9 @@ bool metrics_bound_is_told(size_t bucket);
  * may have theirs in between. A collection that is left ends without a last call. */
 typedef bool metrics_collect_fn(struct metrics_registry *, void *owner, unsigned turn);
 
-/* Start-up and configuration: ends the process without memory. Removing one that is not there is
- * harmless. Not to be called during a collection, except that a collector may remove itself in its last
- * turn. */
+/* Start-up and configuration: ends the process without memory. Removing one that is not there
+ * is harmless. Not to be called during a collection, except that a collector may remove
+ * itself in its last turn. */
 void metrics_add_collector(struct metrics_registry *, metrics_collect_fn *, void *owner);
 void metrics_remove_collector(struct metrics_registry *, metrics_collect_fn *, void *owner);
 

@@ -1,7 +1,7 @@
 /*
- * Where cold starts go: of each pod that comes up, when what happened, from the demand for it to the
- * first byte of its first answer. Plain structs without I/O and without a clock; all times are of the
- * caller's one clock.
+ * Where cold starts go: of each pod that comes up, when what happened, from the demand for it to
+ * the first byte of its first answer. Plain structs without I/O and without a clock; all times are
+ * of the caller's one clock.
  *
  *	c = coldstarts_begin(s, key, pod, COLDSTART_OF_PROCESS, now);	// or the one under way
  *	coldstarts_take(s, c, now);					// what it was ordered for
@@ -142,7 +142,8 @@ void coldstarts_fulfilled(struct coldstarts *); /* nothing that is wanted is mis
 
 /* --- one cold start -------------------------------------------------------------------------- */
 
-/* The one under way by this key, or a new one. NULL: no memory, too many, or the key is too long. */
+/* The one under way by this key, or a new one. NULL: no memory, too
+ * many, or the key is too long. */
 struct coldstart *coldstarts_begin(struct coldstarts *, const char *key, const char *pod,
 				   unsigned possible, int64_t now_us);
 struct coldstart *coldstarts_by_key(const struct coldstarts *, const char *key);
@@ -158,7 +159,8 @@ void coldstart_set(struct coldstart *, enum coldstart_mark, int64_t at_us, enum 
 void coldstart_set_last(struct coldstart *, enum coldstart_mark, int64_t at_us,
 			enum coldstart_rank);
 
-/* Its container was started anew, for the n-th time: what came of the start before does not count. */
+/* Its container was started anew, for the n-th time: what came of the
+ * start before does not count. */
 void coldstart_restarted(struct coldstart *, int64_t restarts);
 
 /* What slotgate itself sees of it; harmless once it has ended. */
@@ -167,8 +169,8 @@ void coldstarts_mark(struct coldstarts *, uint64_t id, enum coldstart_mark, int6
 /* Its mark is set: it waits for nothing but its first request. */
 void coldstarts_became_ready(struct coldstarts *, struct coldstart *);
 
-/* Its pod has ended, or nothing more will be heard of it. NULL is harmless. An order that it was not
- * ready in time for is open again. */
+/* Its pod has ended, or nothing more will be heard of it. NULL is harmless. An order that it was
+ * not ready in time for is open again. */
 void coldstarts_end(struct coldstarts *, struct coldstart *);
 
 /* Its first answer went unseen: nothing more will be heard of it, though its pod is well. */
@@ -203,8 +205,8 @@ enum coldstart_mark coldstart_span_phase(const struct coldstart_span *);
 
 /* --- handing over: another process goes on with it ------------------------------------------- */
 
-/* Takes in a copy of another's. One that was waiting for an answer is over: that may have come there.
- * False: no memory, or it makes no sense. */
+/* Takes in a copy of another's. One that was waiting for an answer is over: that may have come
+ * there. False: no memory, or it makes no sense. */
 bool coldstarts_restore(struct coldstarts *, const struct coldstart *);
 bool coldstarts_restore_order(struct coldstarts *, const struct coldstart_order *);
 

@@ -6,7 +6,8 @@
 static const int64_t UNKNOWN_SERVICE_US = 10 * US_PER_S;
 static const int64_t UNKNOWN_COLD_START_US = 30 * US_PER_S;
 
-/* A refused client that comes back sooner only adds load; one told a day might as well be told no. */
+/* A refused client that comes back sooner only adds load; one told a day
+ * might as well be told no. */
 static const int64_t SOONEST_RETRY_US = US_PER_S;
 static const int64_t LATEST_RETRY_US = 3600 * US_PER_S;
 

@@ -55,12 +55,13 @@ void service_restore_pod_state(struct service *, uint64_t pod, const struct pod_
 			       int64_t now_us);
 void service_resume(struct service *, const struct service_record *, int64_t now_us);
 
-/* A cold start, under way or over; `pod` is whose it is, by the ledger's name for it, if there is one.
- * False: no memory, or it makes no sense. */
+/* A cold start, under way or over; `pod` is whose it is, by the ledger's name for it, if there is
+ * one. False: no memory, or it makes no sense. */
 bool service_restore_start(struct service *, const struct coldstart *, const char *pod);
 
-/* The ticket, with its tenant, waits at this place from now on, though its request is still to come: it is not granted
- * before service_arrived, nor is anybody behind it, and it does not expire. */
+/* The ticket, with its tenant, waits at this place from now on, though its request
+ * is still to come: it is not granted before service_arrived, nor is anybody behind
+ * it, and it does not expire. */
 void service_keep_place(struct service *, struct ticket *, uint64_t order, int64_t enqueued_us,
 			int64_t now_us);
 void service_arrived(struct service *, struct ticket *, int64_t now_us);

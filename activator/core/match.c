@@ -49,9 +49,9 @@ static struct ticket *match_below(struct service *s, struct heap_node *at, const
 }
 
 /*
- * The ticket that goes to this pod next, or NULL: the first in order that is eligible for it, of all
- * tenants that may start another job. All but a few are eligible for every pod with room, so this
- * looks at the first one or two of the first lane, and at the others only if those are not.
+ * The ticket that goes to this pod next, or NULL: the first in order that is eligible for it, of
+ * all tenants that may start another job. All but a few are eligible for every pod with room, so
+ * this looks at the first one or two of the first lane, and at the others only if those are not.
  */
 struct ticket *match(struct service *s, const struct pod *p)
 {

@@ -158,7 +158,8 @@ static struct pod *first_of(const struct list *pods)
 	return list_is_empty(pods) ? NULL : LIST_FIRST(pods, struct pod, link);
 }
 
-/* What waits for a check that the service names no more is trusted, as without one from the start. */
+/* What waits for a check that the service names no more is trusted, as
+ * without one from the start. */
 void pods_trust(struct service *s, int64_t now_us)
 {
 	struct pod *p;

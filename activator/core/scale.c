@@ -36,8 +36,8 @@ void scale_remove(struct service *s, struct pod *p, int64_t now_us)
 	scale_apply(s, now_us);
 }
 
-/* A quarantined one may have proved itself since it was chosen, by the answer it owed: then what else
- * works at it must not be stopped. */
+/* A quarantined one may have proved itself since it was chosen, by the answer it owed: then what
+ * else works at it must not be stopped. */
 static bool is_wrongly_chosen(const struct pod *p)
 {
 	return !pod_is_idle(p) && !p->slot_counts[SLOT_QUARANTINED];

@@ -84,8 +84,8 @@ void service_configure(struct service *s, const struct service_config *config, i
 /* --- slots ----------------------------------------------------------------------------------- */
 
 /* What the autoscaler sees: all that works or waits. A quarantined slot works for nobody. Of a
- * tenant's tickets only as many count as its cap lets run: for the others no pod, however many there
- * were, would do anything. */
+ * tenant's tickets only as many count as its cap lets run: for the others no pod, however many
+ * there were, would do anything. */
 void service_observe(struct service *s, int64_t now_us)
 {
 	int64_t busy = s->slot_counts[SLOT_GRANTED] + s->slot_counts[SLOT_WORKING] +

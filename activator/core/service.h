@@ -74,8 +74,8 @@ void service_enqueue(struct service *, struct ticket *, int64_t now_us);
 /* Its client left, or the decision is no longer wanted; harmless when outside. */
 void service_cancel(struct service *, struct ticket *, int64_t now_us);
 
-/* No more tickets: those that wait are refused, what works goes on. Opening it again takes newcomers
- * as before; what it knows of its pods was kept. */
+/* No more tickets: those that wait are refused, what works goes on. Opening it again takes
+ * newcomers as before; what it knows of its pods was kept. */
 void service_close(struct service *, int64_t now_us);
 void service_open(struct service *, int64_t now_us);
 
@@ -89,7 +89,8 @@ void service_timed_out(struct service *, uint64_t grant, int64_t now_us);
 /* The connection broke after the start, or carried garbage: nobody knows if the pod goes on. */
 void service_broken(struct service *, uint64_t grant, const char *kind, int64_t now_us);
 
-/* A request beside the slots has been given up: `kind` names the pod's failure, NULL: it has none. */
+/* A request beside the slots has been given up: `kind` names the pod's
+ * failure, NULL: it has none. */
 void service_dropped(struct service *, uint64_t grant, const char *kind, int64_t now_us);
 
 /* The runtime is being told to stop what it works on, or that call is over. Until then, and until
@@ -144,7 +145,8 @@ bool service_pod_release(struct service *, const char *name, int64_t now_us);
  * newcomers too. The reason is copied; NULL: it can again. */
 void service_scaling_failed(struct service *, const char *reason, int64_t until_us, int64_t now_us);
 
-/* At the start: so many pods are wanted already, and stay for a stable window as initialScale's do. */
+/* At the start: so many pods are wanted already, and stay for a stable
+ * window as initialScale's do. */
 void service_found_scale(struct service *, int64_t replicas, int64_t now_us);
 
 /* Other gateways want so many of the same pods besides. */
@@ -159,7 +161,8 @@ struct coldstarts *service_coldstarts(struct service *);
  * decide how many there are, for the work that no pod before it could do. */
 void service_start_comes(struct service *, struct coldstart *, int64_t created_us);
 
-/* This pod is the one that starts so: what the ledger sees of it belongs there. NULL is harmless. */
+/* This pod is the one that starts so: what the ledger sees of it belongs
+ * there. NULL is harmless. */
 void service_pod_starts(struct service *, uint64_t pod, struct coldstart *);
 
 /* Its port took a connection; the first byte of an answer came from it. */
@@ -218,11 +221,12 @@ const struct pod *service_pod(const struct service *, uint64_t pod); /* NULL: un
 const struct pod *service_pod_by_name(const struct service *, const char *name);
 uint64_t service_grant_owner(const struct service *, uint64_t grant); /* 0: it has ended */
 
-/* Whether the end of this grant's job is still to be told: it has not ended, nor has it been lost sight
- * of. */
+/* Whether the end of this grant's job is still to be told: it has not ended, nor
+ * has it been lost sight of. */
 bool service_grant_is_open(const struct service *, uint64_t grant);
 
-/* Something waits or is at work, also beside the slots: a first pod is wanted, or the last one needed.
+/* Something waits or is at work, also beside the slots: a first pod is
+ * wanted, or the last one needed.
  */
 bool service_is_active(const struct service *);
 

@@ -61,8 +61,8 @@ void service_pod_speaks(struct service *s, uint64_t pod, int64_t now_us)
 		starts_note(s, p, COLDSTART_ANSWERED, now_us);
 }
 
-/* An answer has ended whose beginning nobody told: it came to the process before an upgrade. A later
- * answer is not the first. */
+/* An answer has ended whose beginning nobody told: it came to the process before an upgrade. A
+ * later answer is not the first. */
 void starts_answer_over(struct service *s, const struct pod *p)
 {
 	struct coldstart *c = p->start ? coldstarts_get(&s->starts, p->start) : NULL;

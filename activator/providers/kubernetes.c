@@ -68,8 +68,8 @@ static const struct kubernetes_pods_config *config_of(const struct kubernetes_pr
 	return &s->config->kubernetes;
 }
 
-/* To settle takes longer the more pods there are (a millisecond for a thousand): of many, a storm of
- * events is settled together. */
+/* To settle takes longer the more pods there are (a millisecond for a thousand): of many, a storm
+ * of events is settled together. */
 static void on_changed(void *owner)
 {
 	struct kubernetes_provider *s = owner;

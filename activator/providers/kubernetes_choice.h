@@ -4,8 +4,8 @@
  * Who lowers replicas does not choose: a ReplicaSet does, by rank (enum kube_rank) and then by the
  * mark. So nobody goes who may have work, if
  *  - all that may go have the mark, and none of those that may have work;
- *  - only so many go as stand, by rank, not behind one that may have work. One that works and is not
- *    Ready to the kubelet would be taken before the idle ones: then they wait.
+ *  - only so many go as stand, by rank, not behind one that may have work. One that works and is
+ *    not Ready to the kubelet would be taken before the idle ones: then they wait.
  * A mark counts once the API has told of it, and so the controllers, too. A StatefulSet takes the
  * highest ordinals, whatever the marks.
  */
@@ -24,12 +24,13 @@ struct kube_choice {
 
 void kube_choose(const struct kube_fleet *, bool by_ordinal, int64_t now_us, struct kube_choice *);
 
-/* The scale is about to be lowered: those that may go are kept from work until it is known who went. */
+/* The scale is about to be lowered: those that may go are kept from work
+ * until it is known who went. */
 void kube_choice_lowered(struct kube_fleet *, int64_t now_us);
 
-/* Those that were to go and may stay after all: more are wanted again, or others went. Those that are
- * sick stay so. Whether anything has changed: then the fleet must be settled. `scale` is what the
- * scale says; `wanted` INT64_MAX: all may stay. */
+/* Those that were to go and may stay after all: more are wanted again, or others went. Those that
+ * are sick stay so. Whether anything has changed: then the fleet must be settled. `scale` is what
+ * the scale says; `wanted` INT64_MAX: all may stay. */
 bool kube_choice_revive(struct kube_fleet *, int64_t wanted, int64_t scale, int64_t now_us);
 
 /* One that the ledger gave up as sick, and whose place is still wanted. NULL: there is none. */

@@ -41,8 +41,8 @@ static inline bool kube_answer_is_good(const struct kube_answer *a)
 	return a->status >= 200 && a->status < 300 && a->document;
 }
 
-/* The API says no, and will say it again until somebody changes something: a name, a right, a token. (For a
- * moment so does a server that has just started: ask how long it has lasted.) */
+/* The API says no, and will say it again until somebody changes something: a name, a right, a
+ * token. (For a moment so does a server that has just started: ask how long it has lasted.) */
 bool kube_answer_is_refusal(const struct kube_answer *);
 
 /* Keeps since when it has been saying so; 0: it does not. */

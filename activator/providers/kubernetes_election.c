@@ -50,13 +50,18 @@ static struct kube_gateway *other(struct kube_election *e, const char *identity,
 	return g;
 }
 
-/* Before we have said anything it is of the process whose place we take. Of an older one, without a
- * nonce, nobody knows. */
-static bool is_of_a_namesake(const struct kube_election *e, const char *value)
+/* One that goes on saying something in the place where our word has stood. The process whose place
+ * we took says nothing new: what it had under way may still come once. Of an older release, without
+ * a nonce, nobody knows. */
+static bool is_of_a_namesake(struct kube_election *e, const char *value)
 {
 	const char *nonce = strrchr(value, ' ');
-	return e->beat && nonce && strlen(nonce + 1) == KUBE_NONCE_DIGITS &&
-	       strcmp(nonce + 1, e->nonce) != 0;
+	if (!e->published_us || !nonce || strlen(nonce + 1) != KUBE_NONCE_DIGITS ||
+	    strcmp(nonce + 1, e->nonce) == 0 || strcmp(value, e->foreign) == 0)
+		return false;
+	bool goes_on = e->foreign[0];
+	snprintf(e->foreign, sizeof(e->foreign), "%s", value);
+	return goes_on;
 }
 
 static void rename_self(struct kube_election *e)
@@ -67,9 +72,8 @@ static void rename_self(struct kube_election *e)
 	snprintf(e->identity, sizeof(e->identity), "%.*s-%s",
 		 (int)(KUBE_IDENTITY_BYTES - 2 - KUBE_NONCE_DIGITS), was, e->nonce);
 	e->published = -1;
-	log_warn("%s: another gateway is called %s, too: this one is %s from now on; give each its "
-		 "own "
-		 "pods.kubernetes.identity",
+	log_warn("%s: another gateway is called %s, too: this one is %s from now on; "
+		 "give each its own pods.kubernetes.identity",
 		 e->label, was, e->identity);
 }
 

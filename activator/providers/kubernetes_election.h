@@ -2,14 +2,15 @@
  * Who of several gateways writes replicas: the holder of a Lease. Each one's demand stands in an
  * annotation of the same Lease, so that the holder, and everybody else, can sum them.
  *
- * No clock is compared with another's: a lease, or a demand, that has not changed for its time by our
- * own clock is over. Its holder counts from when it asked, and the others from when they have seen
- * the answer, so it stops first. Who stands still for that long (paused, swapped out) finds that it
- * holds the lease no more before it writes; what it had under way fails by its resourceVersion once
- * the next one has written.
+ * No clock is compared with another's: a lease, or a demand, that has not changed for its time by
+ * our own clock is over. Its holder counts from when it asked, and the others from when they have
+ * seen the answer, so it stops first. Who stands still for that long (paused, swapped out) finds
+ * that it holds the lease no more before it writes; what it had under way fails by its
+ * resourceVersion once the next one has written.
  *
- * Two of one identity would both be the holder. Each says in its demand which process it is: one that
- * finds another's word in the place of its own goes on under a name of its own.
+ * Two of one identity would both be the holder. Each says in its demand which process it is: one
+ * that finds another's words in the place of its own, more than once, goes on under a name of its
+ * own.
  */
 #ifndef SLOTGATE_ACTIVATOR_PROVIDERS_KUBERNETES_ELECTION_H
 #define SLOTGATE_ACTIVATOR_PROVIDERS_KUBERNETES_ELECTION_H
@@ -35,13 +36,14 @@ struct kube_election {
 	const char *label; /* for the log */
 	char name[KUBE_NAME_BYTES], identity[KUBE_IDENTITY_BYTES];
 	char nonce[KUBE_NONCE_DIGITS + 1]; /* this process's own */
+	char foreign[KUBE_DEMAND_BYTES];   /* another's word that stood in the place of ours */
 	int64_t duration_us;
 	bool is_on, is_holder, is_leaving;
 	bool has_read; /* an answer has come, if only to say no */
 	int64_t demand;
-	uint64_t beat;	   /* makes each of our values another one */
-	int64_t published; /* the demand that the lease has of us; -1: none */
-	int64_t published_us;
+	uint64_t beat;	      /* makes each of our values another one */
+	int64_t published;    /* the demand that the lease has of us; -1: none */
+	int64_t published_us; /* when it was written last; 0: never */
 	int64_t asked_us,
 		renewed_us; /* when the last renewal was asked for, and the last that was granted */
 	char holder[KUBE_NAME_BYTES], holder_renewed[KUBE_VERSION_BYTES];

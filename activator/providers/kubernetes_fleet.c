@@ -141,8 +141,8 @@ static bool is_younger(const struct kube_member *m, const struct kube_member *th
 	return strcmp(m->pod.meta.created, than->pod.meta.created) >= 0;
 }
 
-/* The sandbox of the older one is gone, whatever is still said of it. What was meant for it may have
- * reached the younger one. */
+/* The sandbox of the older one is gone, whatever is still said of it. What was meant for it may
+ * have reached the younger one. */
 static void displace(struct kube_fleet *f, struct kube_member *older, struct kube_member *by,
 		     int64_t now_us)
 {
@@ -412,14 +412,15 @@ static bool may_have_work(const struct kube_fleet *f, const struct kube_member *
 	    m->pod.trouble != KUBE_NO_TROUBLE || (e && e->is_terminating) ||
 	    (!e && m->had_endpoint))
 		return false;
-	/* It has lost its address, or replicas were lowered while it had no work: it may be the one. */
+	/* It has lost its address, or replicas were lowered while it had no
+	 * work: it may be the one. */
 	if (!kube_member_is_named(m) || m->is_displaced || (m->doomed_us && !m->id))
 		return false;
 	return is_ready || !m->was_ready;
 }
 
-/* It may be named for days yet (one that was evicted is), and its address is another's by then, also of
- * one that was created before it. */
+/* It may be named for days yet (one that was evicted is), and its address is another's by then,
+ * also of one that was created before it. */
 static void end_for_good(struct kube_fleet *f, struct kube_member *m, int64_t now_us)
 {
 	end_start(f, m);

@@ -5,9 +5,9 @@
  *   fewer:  mark the pods that may go as the cheapest to delete, all of a batch -> the same
  *
  * Who may go is kubernetes_choice's to say: those that the ledger has withdrawn and found idle, and
- * those that it never had (no address yet). A pod that the ledger gave up as sick is deleted instead
- * where its place is still wanted, also where somebody else writes replicas. A conflict is read and
- * tried again at once, any other failure with back-off.
+ * those that it never had (no address yet). A pod that the ledger gave up as sick is deleted
+ * instead where its place is still wanted, also where somebody else writes replicas. A conflict is
+ * read and tried again at once, any other failure with back-off.
  */
 #ifndef SLOTGATE_ACTIVATOR_PROVIDERS_KUBERNETES_SCALER_H
 #define SLOTGATE_ACTIVATOR_PROVIDERS_KUBERNETES_SCALER_H

@@ -30,10 +30,11 @@ struct kube_endpoints {
 };
 
 /*
- * Joins them. A pod that several slices name (while the controller moves it, or one for each family)
- * is there once, at its address of the preferred family if it has one; it is terminating if any says
- * so, for that is for ever, and ready if any says so. `port` is the name of the service's port; "":
- * whichever each slice has first, which says nothing where there are several. False: no memory.
+ * Joins them. A pod that several slices name (while the controller moves it, or one for each
+ * family) is there once, at its address of the preferred family if it has one; it is terminating
+ * if any says so, for that is for ever, and ready if any says so. `port` is the name of the
+ * service's port; "": whichever each slice has first, which says nothing where there are
+ * several. False: no memory.
  */
 bool kube_slices_join(const struct kube_slices *, const char *port, bool prefer_ipv6,
 		      struct kube_endpoints *);

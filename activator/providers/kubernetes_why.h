@@ -1,6 +1,6 @@
 /*
- * Why no pod comes, for those who wait and for people: what the configuration names and is not there,
- * and what the pods, their controller and the API server say.
+ * Why no pod comes, for those who wait and for people: what the configuration names and is not
+ * there, and what the pods, their controller and the API server say.
  */
 #ifndef SLOTGATE_ACTIVATOR_PROVIDERS_KUBERNETES_WHY_H
 #define SLOTGATE_ACTIVATOR_PROVIDERS_KUBERNETES_WHY_H

@@ -119,15 +119,15 @@ static inline void provider_shutdown(struct provider *p, provider_gone_fn *gone,
 	p->ops->shutdown(p, gone, owner);
 }
 
-/* Handing over (see activator/core/handover.h): calls for each pod that another process will provide
- * from here on. */
+/* Handing over (see activator/core/handover.h): calls for each pod that another process
+ * will provide from here on. */
 static inline void provider_each(const struct provider *p, provider_pod_fn *fn, void *arg)
 {
 	p->ops->each(p, fn, arg);
 }
 
-/* It is that process: the ledger knows the pod by its name, if it is known at all. `output` is taken
- * over, also on failure. False: no memory, or no such pod. */
+/* It is that process: the ledger knows the pod by its name, if it is known at all. `output` is
+ * taken over, also on failure. False: no memory, or no such pod. */
 static inline bool provider_adopt(struct provider *p, const struct provider_pod *pod)
 {
 	return p->ops->adopt(p, pod);

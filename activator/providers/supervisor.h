@@ -78,7 +78,7 @@ void supervisor_stop(struct child *, int64_t grace_us);
 /* Stops it without anybody hearing of it. The child is dead to the caller. */
 void supervisor_abandon(struct child *, int64_t grace_us);
 
-/* --- handing over: another slotgate goes on with the same supervisor process and its children --- */
+/* --- handing over: another slotgate goes on with the same supervisor process and its children - */
 
 struct supervisor_state {
 	int fd; /* of the socket to it; -1: none runs */
@@ -89,8 +89,8 @@ struct supervisor_state {
 uint64_t supervisor_child_id(const struct child *);
 pid_t supervisor_child_pid(const struct child *);
 
-/* Stops listening to it until supervisor_go_on: what it says is for whoever reads then. False: it has
- * still to be told something. The descriptor stays the supervisor's. */
+/* Stops listening to it until supervisor_go_on: what it says is for whoever reads then. False: it
+ * has still to be told something. The descriptor stays the supervisor's. */
 bool supervisor_pause(struct supervisor *, struct supervisor_state *);
 void supervisor_go_on(struct supervisor *);
 bool supervisor_is_paused(const struct supervisor *); /* start nothing now */

@@ -76,7 +76,8 @@ static void add_spans(struct str *s, const struct coldstart *c,
 	str_add_char(s, ']');
 }
 
-/* The first and the last known mark; both are when it began where there is none, if that is known. */
+/* The first and the last known mark; both are when it began where there
+ * is none, if that is known. */
 static void bounds_of(const struct coldstart *c, const int64_t at_us[COLDSTART_MARKS],
 		      int64_t *first_us, int64_t *last_us, enum coldstart_mark *last)
 {

@@ -1,7 +1,7 @@
 /*
- * What a service did lately, for people who look at it: a point every five seconds for half an hour,
- * and what went wrong last. Bounded, and sampled by a timer of its own, so that
- * a request pays nothing for it.
+ * What a service did lately, for people who look at it: a point every five seconds for half an
+ * hour, and what went wrong last. Bounded, and sampled by a timer of its own, so that a
+ * request pays nothing for it.
  */
 #ifndef SLOTGATE_GATEWAY_ADMIN_HISTORY_H
 #define SLOTGATE_GATEWAY_ADMIN_HISTORY_H

@@ -1,7 +1,7 @@
 /*
  * Pages of the admin that grow with the fleet. They are rendered one after the other, in slices of
- * the loop's time, so that a thousand pods hold up nobody's request: a page that fits into one slice
- * is answered at once, a longer one is sent as it is made.
+ * the loop's time, so that a thousand pods hold up nobody's request: a page that fits into one
+ * slice is answered at once, a longer one is sent as it is made.
  */
 #ifndef SLOTGATE_GATEWAY_ADMIN_PAGES_H
 #define SLOTGATE_GATEWAY_ADMIN_PAGES_H
@@ -62,8 +62,8 @@ struct page *page_new(struct exchange *, const struct page_kind *, const char *c
 		      bool is_head);
 void page_start(struct page *);
 
-/* A kind's step where it goes over the services: it begins each, and adds to it until that says that
- * there is no more (of one that is gone, NULL). */
+/* A kind's step where it goes over the services: it begins each, and adds to it until that says
+ * that there is no more (of one that is gone, NULL). */
 bool page_step_services(struct page *, void (*begin)(struct page *, const struct backend *),
 			bool (*add)(struct page *, const struct backend *));
 

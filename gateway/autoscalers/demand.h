@@ -1,10 +1,10 @@
 /*
- * What a service asks of whoever scales its pods. KEDA, an HPA, Knative's autoscaler and people read
- * it in formats of their own, and all get the same figures from here.
+ * What a service asks of whoever scales its pods. KEDA, an HPA, Knative's autoscaler and people
+ * read it in formats of their own, and all get the same figures from here.
  *
- * The concurrency is the true one, as slotgate's own autoscaler sees it: jobs that pods work on, also
- * those that nobody waits for any more, and tickets that wait and may run. Requests beside the slots
- * are not in it, but keep a service active.
+ * The concurrency is the true one, as slotgate's own autoscaler sees it: jobs that pods work on,
+ * also those that nobody waits for any more, and tickets that wait and may run. Requests beside the
+ * slots are not in it, but keep a service active.
  */
 #ifndef SLOTGATE_GATEWAY_AUTOSCALERS_DEMAND_H
 #define SLOTGATE_GATEWAY_AUTOSCALERS_DEMAND_H

@@ -25,8 +25,8 @@ void front_proxy_free(struct front_proxy *); /* NULL is harmless */
 /* The listener has been configured anew. */
 void front_proxy_configure(struct front_proxy *);
 
-/* Whether this is a client's connection of it; else adds why not, for people. `is_known`: it is known
- * whom to trust. */
+/* Whether this is a client's connection of it; else adds why not, for people. `is_known`:
+ * it is known whom to trust. */
 bool front_proxy_is(const struct front_proxy *, const struct tls *, struct str *why,
 		    bool *is_known);
 

@@ -1,7 +1,7 @@
 /*
- * gRPC over HTTP/2 (the grpc project's doc/PROTOCOL-HTTP2.md), as much of it as a service needs whose
- * calls begin with one message: what makes a call well-formed, the message out of a body that comes in
- * any pieces, and a status behind the answer. Nothing is compressed.
+ * gRPC over HTTP/2 (the grpc project's doc/PROTOCOL-HTTP2.md), as much of it as a service needs
+ * whose calls begin with one message: what makes a call well-formed, the message out of a body that
+ * comes in any pieces, and a status behind the answer. Nothing is compressed.
  *
  * Sans-IO but for the last part, which answers an exchange.
  */

@@ -23,8 +23,8 @@ enum {
 	METRIC_NAME_BYTES = 128, /* a service's name is a DNS label */
 };
 
-/* One request after another makes a service active and idle again, and each push makes KEDA write to
- * the API server: idle is what stays so. */
+/* One request after another makes a service active and idle again, and each push makes KEDA write
+ * to the API server: idle is what stays so. */
 static const int64_t QUIET_US = US_PER_S;
 
 struct call;

@@ -5,8 +5,8 @@
  *   a call:  begin -> its message -> answered
  *                               `-> followed (StreamIsActive) -> answered, when it has to end
  *
- * KEDA asks again 2 s after a stream that ends well, but ever more slowly after one that fails: so a
- * drain and a hand-over end them well.
+ * KEDA asks again 2 s after a stream that ends well, but ever more slowly after one that fails: so
+ * a drain and a hand-over end them well.
  */
 #ifndef SLOTGATE_GATEWAY_AUTOSCALERS_KEDA_H
 #define SLOTGATE_GATEWAY_AUTOSCALERS_KEDA_H

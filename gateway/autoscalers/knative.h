@@ -1,8 +1,8 @@
 /*
  * In the place of Knative's activator: its autoscaler is told the true concurrency of the services
- * that stand for a revision. At once when one begins to have work, and each second then, as long as it
- * has work or pods; one that has neither is not spoken of, so that the autoscaler's averages begin
- * anew with its next request.
+ * that stand for a revision. At once when one begins to have work, and each second then, as long as
+ * it has work or pods; one that has neither is not spoken of, so that the autoscaler's averages
+ * begin anew with its next request.
  */
 #ifndef SLOTGATE_GATEWAY_AUTOSCALERS_KNATIVE_H
 #define SLOTGATE_GATEWAY_AUTOSCALERS_KNATIVE_H

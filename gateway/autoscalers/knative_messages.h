@@ -1,6 +1,6 @@
 /*
- * The messages of autoscaler.proto as plain values: the only file that includes what protobuf-c makes
- * of it.
+ * The messages of autoscaler.proto as plain values: the only file that includes
+ * what protobuf-c makes of it.
  */
 #ifndef SLOTGATE_GATEWAY_AUTOSCALERS_KNATIVE_MESSAGES_H
 #define SLOTGATE_GATEWAY_AUTOSCALERS_KNATIVE_MESSAGES_H

@@ -1,6 +1,6 @@
 /*
- * Kubernetes' label selectors, such as "service=sd, tier in (a,b), !canary": whether what has certain
- * labels is selected. Read where they stand, without memory.
+ * Kubernetes' label selectors, such as "service=sd, tier in (a,b), !canary": whether what has
+ * certain labels is selected. Read where they stand, without memory.
  */
 #ifndef SLOTGATE_GATEWAY_AUTOSCALERS_LABEL_SELECTOR_H
 #define SLOTGATE_GATEWAY_AUTOSCALERS_LABEL_SELECTOR_H

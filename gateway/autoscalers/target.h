@@ -9,7 +9,8 @@
 /* Without the query. */
 struct slice target_path(struct slice target);
 
-/* Takes the next segment off a path. False: there is none, it is empty, holds a NUL or does not fit. */
+/* Takes the next segment off a path. False: there is none, it is empty,
+ * holds a NUL or does not fit. */
 bool target_next_segment(struct slice *path, char *segment, size_t size);
 
 /* The first value of this name in the query. */

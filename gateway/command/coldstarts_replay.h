@@ -1,6 +1,6 @@
 /*
- * Cold starts out of a file: what `kubectl get pods,events -o json` says, read as slotgate reads the
- * API server.
+ * Cold starts out of a file: what `kubectl get pods,events -o json` says, read as
+ * slotgate reads the API server.
  */
 #ifndef SLOTGATE_GATEWAY_COMMAND_COLDSTARTS_REPLAY_H
 #define SLOTGATE_GATEWAY_COMMAND_COLDSTARTS_REPLAY_H

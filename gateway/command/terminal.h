@@ -6,8 +6,8 @@
 
 #include "gateway/command/frame.h"
 
-/* Its size, and whether colours are wanted (NO_COLOR); elsewhere 100 columns, as many lines as there
- * are, and none. */
+/* Its size, and whether colours are wanted (NO_COLOR); elsewhere 100 columns, as many
+ * lines as there are, and none. */
 struct frame_look terminal_look(void);
 
 void terminal_write(const char *bytes, size_t len);

@@ -55,7 +55,7 @@ static void give_terminal_back(struct top *t)
 		tcsetattr(STDIN_FILENO, TCSANOW, &t->before);
 }
 
-/* --- asking and drawing ------------------------------------------------------------------------ */
+/* --- asking and drawing ----------------------------------------------------------------------- */
 
 static void ask(struct top *t, const char *path, http_client_fn *fn);
 

@@ -75,7 +75,8 @@ struct net_address forwarding_client(const struct forwarding_config *f,
 		while (is_trusted(f, &client) && take_last(&list, &element)) {
 			if (id == HEADER_FORWARDED)
 				element = find_for(element);
-			/* One that hides itself, or is nonsense: what is before it proves nothing. */
+			/* One that hides itself, or is nonsense: what is before
+			 * it proves nothing. */
 			if (!net_parse_host(element, &named))
 				return client;
 			client = named;

@@ -327,8 +327,8 @@ static enum http_result result_of(struct http_parser *p, llhttp_errno_t error)
 	return HTTP_BAD;
 }
 
-/* llhttp gets a first line that it knows in the stead of the real one: it has opinions about methods
- * and versions that are not ours. */
+/* llhttp gets a first line that it knows in the stead of the real one: it has opinions about
+ * methods and versions that are not ours. */
 static enum http_result begin_headers(struct http_parser *p)
 {
 	struct slice line =

@@ -23,8 +23,8 @@ struct http_header {
 	enum header_id id; /* HEADER_OTHER: not one that the gateway looks at */
 };
 
-/* Each names a header that ends here: more would only make work, as every header is looked for among
- * them. */
+/* Each names a header that ends here: more would only make work, as every header
+ * is looked for among them. */
 enum { HTTP_CONNECTION_OPTIONS_MAX = 64 };
 
 /* A head; its slices are the parser's and last until that begins another message. */

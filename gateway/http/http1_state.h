@@ -63,8 +63,8 @@ void http1_flush(struct http1 *); /* the client can take more */
 bool http1_has_output(const struct http1 *);
 void http1_break(struct http1 *, enum exchange_end);
 
-/* http1_time.c: the time that a state has, from when it begins; and whether a body, or what a client
- * takes of an answer, is below its floor: if not, it is looked at again later. */
+/* http1_time.c: the time that a state has, from when it begins; and whether a body, or what a
+ * client takes of an answer, is below its floor: if not, it is looked at again later. */
 void http1_begin_time(struct http1 *);
 bool http1_is_too_slow(struct http1 *);
 

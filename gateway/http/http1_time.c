@@ -11,8 +11,8 @@ static int64_t now_of(const struct http1 *h)
 	return loop_now_us(h->connection->gateway->loop);
 }
 
-/* Of a body what has come, of an answer that has ended what the client has taken: a number that only
- * grows. What is still in the kernel has not been taken. */
+/* Of a body what has come, of an answer that has ended what the client has taken: a number that
+ * only grows. What is still in the kernel has not been taken. */
 static int64_t moved_bytes(const struct http1 *h)
 {
 	int64_t in_spool = h->out ? spool_length(h->out) : 0;

@@ -210,9 +210,9 @@ static bool is_clients(const struct http2 *h)
 	return h->connection->listener->kind == LISTENER_CLIENTS;
 }
 
-/* In a drain a client's goes without a request, but not before it has heard so: requests may be on
- * their way. What is for others still lets newcomers in, who are to look elsewhere once they have been
- * answered. */
+/* In a drain a client's goes without a request, but not before it has heard so: requests may
+ * be on their way. What is for others still lets newcomers in, who are to look elsewhere once
+ * they have been answered. */
 static void say_goodbye(struct http2 *h)
 {
 	const struct gateway *gw = gateway_of(h);

@@ -2,8 +2,8 @@
  * The frames of a WebSocket (RFC 6455), without I/O.
  *
  * Of one direction of somebody else's only their ends matter: where something of our own may be put
- * in between, and whether the side that sends it has said goodbye. It is seen going by, in any pieces.
- * Our own are written and read whole (websocket_client.h).
+ * in between, and whether the side that sends it has said goodbye. It is seen going by, in any
+ * pieces. Our own are written and read whole (websocket_client.h).
  */
 #ifndef SLOTGATE_GATEWAY_HTTP_WEBSOCKET_H
 #define SLOTGATE_GATEWAY_HTTP_WEBSOCKET_H

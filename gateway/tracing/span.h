@@ -3,8 +3,8 @@
  *
  * Two records, as there are two lifetimes: a request's becomes the spans "POST /route" (of kind
  * SERVER), "queue" and "cold start"; a job's becomes a span "work" (CLIENT) for each attempt at a
- * pod, which goes on as long as the pod does, also after the client has left. They are bounded, plain
- * structs; their text is made later, off the request's path.
+ * pod, which goes on as long as the pod does, also after the client has left. They are bounded,
+ * plain structs; their text is made later, off the request's path.
  *
  *   POST /sdapi/v1/txt2img  |--------------------------------------------------|
  *     queue                   |-----------------------|

@@ -1,6 +1,6 @@
 /*
- * What requests and jobs tell of themselves to their trace. All of it is harmless, and costs no more
- * than a look, for what is not recorded.
+ * What requests and jobs tell of themselves to their trace. All of it is harmless, and costs no
+ * more than a look, for what is not recorded.
  */
 #ifndef SLOTGATE_GATEWAY_TRACING_TRACED_H
 #define SLOTGATE_GATEWAY_TRACING_TRACED_H

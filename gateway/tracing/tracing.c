@@ -305,8 +305,8 @@ static void on_timer(void *owner)
 
 /* --- records --------------------------------------------------------------------------------- */
 
-/* What lies between the two clocks. That they are read one after the other is no step of theirs: the
- * same moment is to be the same in all records. */
+/* What lies between the two clocks. That they are read one after the other is no step of theirs:
+ * the same moment is to be the same in all records. */
 static int64_t wall_of(struct tracing *t)
 {
 	int64_t now_us = clock_wall_us() - clock_now_us();

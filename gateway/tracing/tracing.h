@@ -1,6 +1,6 @@
 /*
- * Spans on their way to an OpenTelemetry collector: OTLP over HTTP, in JSON. A finished record is put
- * into a bounded queue, which is all that a request pays; batches are rendered in slices of the
+ * Spans on their way to an OpenTelemetry collector: OTLP over HTTP, in JSON. A finished record is
+ * put into a bounded queue, which is all that a request pays; batches are rendered in slices of the
  * loop's time and sent one at a time. When the collector is away or slow the queue fills, and what
  * finds no place is counted and dropped.
  *

@@ -1,9 +1,9 @@
 /*
  * Requests that come from the process before this one, after an upgrade: their clients are
- * connected there, the ledger is here. Each comes over a stream of its own, one end of a socketpair,
- * as an ordinary HTTP/1.1 request; what HTTP cannot say stands here. To that process such a request
- * is a job whose "pod" is this one (job_relay). It is counted and logged here, where its pod, its
- * wait and its outcome are known; there it is not.
+ * connected there, the ledger is here. Each comes over a stream of its own, one end of a
+ * socketpair, as an ordinary HTTP/1.1 request; what HTTP cannot say stands here. To that process
+ * such a request is a job whose "pod" is this one (job_relay). It is counted and logged here, where
+ * its pod, its wait and its outcome are known; there it is not.
  */
 #ifndef SLOTGATE_GATEWAY_UPGRADE_RELAY_H
 #define SLOTGATE_GATEWAY_UPGRADE_RELAY_H

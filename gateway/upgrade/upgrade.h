@@ -17,12 +17,12 @@
  *                                               as the old one has clients
  *
  * Until `yours` the old process can take all of it back: a new one that ends, is too slow, speaks
- * another protocol or says `no` changes nothing. An old process that ends with grants that it has not
- * told the end of leaves them of unknown fate: their pods are quarantined.
+ * another protocol or says `no` changes nothing. An old process that ends with grants that it has
+ * not told the end of leaves them of unknown fate: their pods are quarantined.
  *
  * The old one keeps the connections to its clients, and to the pods that work for them, until they
- * end; what waits in it, or comes over a kept connection, it relays (relay.h). It may be handed over
- * from in its turn while one before it still drains: what that one says is passed on.
+ * end; what waits in it, or comes over a kept connection, it relays (relay.h). It may be handed
+ * over from in its turn while one before it still drains: what that one says is passed on.
  */
 #ifndef SLOTGATE_GATEWAY_UPGRADE_UPGRADE_H
 #define SLOTGATE_GATEWAY_UPGRADE_UPGRADE_H
@@ -60,8 +60,8 @@ bool upgrade_tell_ending(struct backend *, const struct ending *);
 /* A stream to the process that does this job. -1: there is none; logged. */
 int upgrade_relay(struct gateway *, struct job *);
 
-/* A request that the process before this one hands on, after this one has handed over itself. False:
- * it has not. */
+/* A request that the process before this one hands on, after this one has handed over
+ * itself. False: it has not. */
 struct message;
 bool upgrade_pass_on(struct gateway *, struct message *);
 

@@ -1,4 +1,5 @@
-/* An upgrade, seen from the old process: it offers, hands over, and serves what it has to its end. */
+/* An upgrade, seen from the old process: it offers, hands over, and
+ * serves what it has to its end. */
 #include "gateway/upgrade/upgrade.h"
 
 #include <errno.h>

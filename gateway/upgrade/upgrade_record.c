@@ -179,8 +179,8 @@ static int64_t now_of(const struct restoring *r)
 	return loop_now_us(r->gateway->loop);
 }
 
-/* The service is configured no more, or has other pods: its old ones end as by a reload, after their
- * jobs. */
+/* The service is configured no more, or has other pods: its old ones end as by a
+ * reload, after their jobs. */
 static struct backend *retired(struct gateway *gw, const char *name, enum provider_kind provider)
 {
 	struct config *c = config_of_retired(name, provider);

@@ -38,8 +38,8 @@ bool record_backend(struct channel *, struct str *packet, struct backend *);
 
 void adopted_key(char *key, size_t size, uint64_t backend, uint64_t grant);
 
-/* How a request ended, in a packet of its own; its texts last as long as the message. False: it makes
- * no sense. */
+/* How a request ended, in a packet of its own; its texts last as long as the message.
+ * False: it makes no sense. */
 void record_ending(struct str *packet, const char *service, const struct ending *);
 bool heard_ending(const struct message *, struct ending *);
 

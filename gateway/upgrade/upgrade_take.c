@@ -202,7 +202,7 @@ void upgrade_forget_predecessors(struct gateway *gw)
 	gw->taking_over_from = NULL;
 }
 
-/* --- asking: before the loop runs, one packet at a time ---------------------------------------- */
+/* --- asking: before the loop runs, one packet at a time --------------------------------------- */
 
 static bool fail(const char *why)
 {

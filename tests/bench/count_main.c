@@ -1,6 +1,7 @@
 /*
- * bench-count: the work of one request that needs no socket, for an instruction counter: its head is
- * parsed and routed, the pod's head is written, the pod's answer is parsed and its headers chosen.
+ * bench-count: the work of one request that needs no socket, for an instruction
+ * counter: its head is parsed and routed, the pod's head is written, the pod's answer
+ * is parsed and its headers chosen.
  *
  *	bench-count REQUESTS
  */

@@ -9,8 +9,8 @@
  *
  * --up-rate and --down-rate (bytes a second, of each client) make it slow: it then sends or reads a
  * little every 10 ms. --once sends one request from each client and numbers them ("?n="), --pace-us
- * apart; it says "sent" when all are with the kernel, waits for the answers or the end of its input,
- * and then leaves, whatever is under way.
+ * apart; it says "sent" when all are with the kernel, waits for the answers or the end of its
+ * input, and then leaves, whatever is under way.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -91,8 +91,8 @@ static void number_request(const struct client *c)
 	memcpy(bench.request + bench.number_at, digits, 8);
 }
 
-/* As over a network: with the segments of one, and a window that is soon full. With loopback's 64 KiB
- * segments the kernel would take all of an answer for its slow reader. */
+/* As over a network: with the segments of one, and a window that is soon full. With loopback's 64
+ * KiB segments the kernel would take all of an answer for its slow reader. */
 static int connect_slowly(const struct net_address *a)
 {
 	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -1,7 +1,8 @@
 /*
- * Reads HTTP/1.1 messages off a socket, as cheaply as one can: only the head's first line and its
- * Content-Length are looked at, and what is left of a body is dropped inside the kernel. For a bench
- * between friends: anything else than a message with a Content-Length (or none: no body) is bad.
+ * Reads HTTP/1.1 messages off a socket, as cheaply as one can: only the head's first line
+ * and its Content-Length are looked at, and what is left of a body is dropped inside the
+ * kernel. For a bench between friends: anything else than a message with a Content-Length
+ * (or none: no body) is bad.
  */
 #ifndef SLOTGATE_TESTS_BENCH_MESSAGE_H
 #define SLOTGATE_TESTS_BENCH_MESSAGE_H

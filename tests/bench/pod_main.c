@@ -1,13 +1,14 @@
 /*
- * bench-pod: so many pods in one process, each on a port of its own, each with one GPU: jobs that
- * come together are worked off one after the other, and one whose client has left goes on. They keep
- * account of what a gateway in front of them does: the highest number of jobs at once, the time that
- * a pod idles between an answer's last byte and the next request's first, the order of arrival.
+ * bench-pod: so many pods in one process, each on a port of its own, each with one GPU: jobs
+ * that come together are worked off one after the other, and one whose client has left goes
+ * on. They keep account of what a gateway in front of them does: the highest number of jobs
+ * at once, the time that a pod idles between an answer's last byte and the next request's
+ * first, the order of arrival.
  *
  *	bench-pod --pods 8 --first-port 21000 --work-us 5000 --answer-bytes 64
  *
- * It is told on its standard input: "open" and "shut" its ports, "reset" its account, "report" it as
- * a line of JSON; it answers each with a line, and ends with its input. It begins shut.
+ * It is told on its standard input: "open" and "shut" its ports, "reset" its account, "report" it
+ * as a line of JSON; it answers each with a line, and ends with its input. It begins shut.
  */
 #include <errno.h>
 #include <getopt.h>

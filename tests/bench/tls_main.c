@@ -1,11 +1,11 @@
 /*
- * bench-tls: shakes hands with a server, over and over: connects, handshakes (TLS 1.3, AES-128-GCM),
- * asks for a page, reads the answer and closes.
+ * bench-tls: shakes hands with a server, over and over: connects, handshakes (TLS 1.3,
+ * AES-128-GCM), asks for a page, reads the answer and closes.
  *
  *	bench-tls --to 127.0.0.1:8443 --seconds 3 [--resume]
  *
- * With --resume each handshake takes up the session of the one before. Says how many there were, and
- * how many of them were resumed, as a line of JSON.
+ * With --resume each handshake takes up the session of the one before. Says how many there were,
+ * and how many of them were resumed, as a line of JSON.
  */
 #include <getopt.h>
 #include <openssl/err.h>

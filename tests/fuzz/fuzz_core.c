@@ -315,7 +315,8 @@ static void reload(struct ops *o)
 	}
 }
 
-/* Time goes on to the next deadline or by so much; a deadline that stays due would spin the loop. */
+/* Time goes on to the next deadline or by so much; a deadline that stays
+ * due would spin the loop. */
 static void pass_time(struct ops *o, unsigned how)
 {
 	int64_t due_us = service_next_deadline_us(o->service);

@@ -1,6 +1,6 @@
 /*
- * gRPC: a body, cut in any way, gives the same message or the same fault; a message gives a question
- * whose texts can be read, or is refused. Memory stays in proportion to what was sent.
+ * gRPC: a body, cut in any way, gives the same message or the same fault; a message gives a
+ * question whose texts can be read, or is refused. Memory stays in proportion to what was sent.
  *
  * The first byte chooses the kind of message. What follows is a body, and then again, framed, a
  * message.

@@ -1,4 +1,5 @@
-/* The model's ledger moves to another process, as in an upgrade: what it knew, the new one knows. */
+/* The model's ledger moves to another process, as in an upgrade: what it
+ * knew, the new one knows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /*
- * The pods of a Kubernetes service, by their UIDs, before a real ledger that does not scale: tests say
- * what the API says and ask who gets work. Pods are known by their names; one's uid is u-NAME.
+ * The pods of a Kubernetes service, by their UIDs, before a real ledger that does not scale: tests
+ * say what the API says and ask who gets work. Pods are known by their names; one's uid is u-NAME.
  */
 #ifndef SLOTGATE_TESTS_UNIT_KUBE_WORLD_H
 #define SLOTGATE_TESTS_UNIT_KUBE_WORLD_H

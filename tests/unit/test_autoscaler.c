@@ -581,8 +581,8 @@ static void averages_agree_with_a_plain_array(void **state)
 	window_release(&w);
 }
 
-/* In a panic no fewer pods are wanted for a stable window after the last breach: also by the one that
- * takes over amid it. Likewise the last pod's grace goes on. */
+/* In a panic no fewer pods are wanted for a stable window after the last breach: also by the one
+ * that takes over amid it. Likewise the last pod's grace goes on. */
 static void who_takes_over_panics_on(void **state)
 {
 	(void)state;

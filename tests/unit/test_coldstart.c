@@ -49,7 +49,8 @@ static struct coldstart *begin(const char *key, unsigned possible)
 	return c;
 }
 
-/* "order 2, create 1, trigger+schedule 5": the spans in whole seconds; tenths where there are some. */
+/* "order 2, create 1, trigger+schedule 5": the spans in whole seconds;
+ * tenths where there are some. */
 static const char *spans_of(const struct coldstart *c)
 {
 	static char text[1024];

@@ -559,7 +559,8 @@ static void a_quarantined_pod_is_restarted_after_its_limit(void **state)
 	assert_int_equal(w->forgotten[0], 1);
 }
 
-/* Kubernetes replaces a pod that is deleted, whoever writes replicas; of a static one nobody does. */
+/* Kubernetes replaces a pod that is deleted, whoever writes replicas; of
+ * a static one nobody does. */
 static void one_whose_number_is_anothers_is_replaced_all_the_same(void **state)
 {
 	struct world *w = *state;

@@ -1,6 +1,6 @@
 /*
- * gateway/http: a table of messages, good and bad (RFC 9112), each also cut in two at every byte and
- * into single bytes. "rest" is what the parser leaves for the next message.
+ * gateway/http: a table of messages, good and bad (RFC 9112), each also cut in two at every byte
+ * and into single bytes. "rest" is what the parser leaves for the next message.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -334,8 +334,8 @@ static void one_whose_containers_have_ended_is_over(void **state)
 	assert_int_equal(state_of("a"), POD_STATES);
 }
 
-/* A pod that was evicted stays in the API, with the address that it had. One that was created before
- * it, and waited for a node, may have that now. */
+/* A pod that was evicted stays in the API, with the address that it had. One that was created
+ * before it, and waited for a node, may have that now. */
 static void one_that_has_ended_has_no_address(void **state)
 {
 	(void)state;

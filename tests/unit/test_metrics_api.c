@@ -16,7 +16,8 @@ static enum label_selection look(const char *selector, const char *labels)
 	return label_selector_look(slice_of(selector), label_find_in_text, labels);
 }
 
-/* As k8s.io/apimachinery/pkg/labels/selector_test.go has it, where that is not about "<" and ">". */
+/* As k8s.io/apimachinery/pkg/labels/selector_test.go has it, where that
+ * is not about "<" and ">". */
 static void test_selectors(void **state)
 {
 	static const struct {

@@ -175,7 +175,8 @@ static void test_methods(void **state)
 	assert_false(matches_n("POSTS", "/a", "/a", 2));
 }
 
-/* Whoever answers a HEAD may do what a GET does: it takes what that takes, but needs no less a key. */
+/* Whoever answers a HEAD may do what a GET does: it takes what that takes,
+ * but needs no less a key. */
 static void test_head_is_a_get(void **state)
 {
 	static char get[] = "GET", post[] = "POST", path[] = "/a";

@@ -402,7 +402,8 @@ static void a_port_that_a_stranger_has_is_a_failure(void **state)
 	snprintf(expected, sizeof(expected), "port %d of process-0 cannot be used: %s",
 		 net_port(&bound), strerror(EADDRINUSE));
 	assert_string_equal(service_scaling_failure(service), expected);
-	/* Another index does better, while the stranger stays (the next ports may have some too). */
+	/* Another index does better, while the stranger stays (the next
+	 * ports may have some too). */
 	WAIT_FOR(pods_in(POD_READY) == 1);
 	WAIT_FOR(lines("pod-1") + lines("pod-2") + lines("pod-3") == 1);
 	assert_int_equal(lines("pod-0"), 0);

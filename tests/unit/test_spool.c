@@ -383,8 +383,8 @@ static void the_disk_s_limit_counts_what_is_on_its_way(void **state)
 		spool_free(spools[i]);
 }
 
-/* Tight: what would have stayed in memory goes to the disk, and in small pieces. Spent: nothing more
- * is taken, as the disk has not followed. */
+/* Tight: what would have stayed in memory goes to the disk, and in small pieces. Spent: nothing
+ * more is taken, as the disk has not followed. */
 static void a_budget_bounds_what_the_disk_has_not_taken(void **state)
 {
 	struct world *w = *state;

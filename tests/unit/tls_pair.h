@@ -12,8 +12,8 @@
  * good until the 16th call after it. */
 const char *tls_file(const char *name);
 
-/* Contexts that must come to be. Certificates go by their names ("local"), NULL-terminated; a client
- * without a CA trusts anybody, and `own` may be NULL. */
+/* Contexts that must come to be. Certificates go by their names ("local"), NULL-terminated; a
+ * client without a CA trusts anybody, and `own` may be NULL. */
 struct tls_context *tls_server_of(const char *const *names, enum tls_demand);
 struct tls_context *tls_client_of(const char *ca, const char *name, const char *own);
 

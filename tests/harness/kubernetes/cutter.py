@@ -3,6 +3,7 @@ event: what has come of it is passed on, the rest never arrives."""
 import contextlib
 import random
 import re
+import select
 import socket
 import ssl
 import threading
@@ -22,6 +23,8 @@ class Cutter:
         self.as_server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.as_server.load_cert_chain(*identities.pair("server"))
         self.as_client = ssl.create_default_context(cafile=identities.path("ca.pem"))
+        # Later ones say more after the handshake, and who reads that waits for the words behind it.
+        self.as_client.maximum_version = ssl.TLSVersion.TLSv1_2
         self.listener = socket.create_server(address)
         host, port = self.listener.getsockname()
         self.url = f"https://{host}:{port}"
@@ -42,37 +45,34 @@ class Cutter:
             threading.Thread(target=self._serve, args=[client], daemon=True).start()
 
     def _serve(self, client):
-        try:
-            client = self.as_server.wrap_socket(client, server_side=True)
-            server = self.as_client.wrap_socket(socket.create_connection(self.server),
-                                                server_hostname="localhost")
-        except OSError:
-            client.close()
-            return
-        watches = threading.Event()
-        threading.Thread(target=self._pass_on, args=[client, server, watches, False],
-                         daemon=True).start()
-        self._pass_on(server, client, watches, True)
+        """Both ways in one thread: a TLS connection is nothing for two at once."""
+        with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as ends:
+            ends.callback(client.close)
+            client = ends.enter_context(self.as_server.wrap_socket(client, server_side=True))
+            server = ends.enter_context(self.as_client.wrap_socket(
+                socket.create_connection(self.server), server_hostname="localhost"))
+            self._pass_on(client, server)
 
-    def _pass_on(self, source, to, watches, is_answer):
-        left = self.random.randint(2, 5)  # events, the last of them in part: each watch gets on
-        with contextlib.suppress(OSError, ValueError):
-            while data := source.recv(65536):
-                if not is_answer and WATCH.search(data):
-                    watches.set()
-                if not (is_answer and self.is_cutting and watches.is_set()):
-                    to.sendall(data)
+    def _pass_on(self, client, server):
+        """Until one of them ends, or is cut off: without an end of TLS; a reset would also take back
+        what has not been read yet."""
+        left, is_watch = self.random.randint(2, 5), False  # events: each watch gets on
+        while True:
+            for source in [end for end in (client, server) if end.pending()] \
+                    or select.select([client, server], [], [])[0]:
+                data = source.recv(65536)
+                if not data:
+                    return
+                if source is client:
+                    is_watch = is_watch or bool(WATCH.search(data))
+                    server.sendall(data)
                     continue
-                begins = [event.start() for event in EVENT.finditer(data)]
+                begins = [event.start() for event in EVENT.finditer(data)] \
+                    if self.is_cutting and is_watch else []
                 if len(begins) >= left:
                     self.cuts += 1
                     end = begins[left] if len(begins) > left else len(data)
-                    to.sendall(data[:(begins[left - 1] + end) // 2])
-                    break  # no end of TLS; a reset would also take back what has not been read yet
+                    client.sendall(data[:(begins[left - 1] + end) // 2])
+                    return
                 left -= len(begins)
-                to.sendall(data)
-        for end in (source, to):
-            with contextlib.suppress(OSError, ValueError):
-                socket.socket.shutdown(end, socket.SHUT_RDWR)
-            with contextlib.suppress(OSError, ValueError):
-                end.close()
+                client.sendall(data)
