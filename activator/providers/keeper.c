@@ -177,8 +177,10 @@ static void watch_over(pid_t leader, const sigset_t *signals)
 		if (number == KEEPER_KILL)
 			return;
 		if (number == KEEPER_STOP) {
+			/* A stopped one would not notice. In this order: what a process does at its
+			 * end may stop its threads, as a leak check, and must not be woken. */
+			kill(-leader, SIGCONT);
 			kill(-leader, SIGTERM);
-			kill(-leader, SIGCONT); /* a stopped one would not notice */
 		}
 		if (number == SIGCHLD && leader_has_ended(leader))
 			return;
