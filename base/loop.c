@@ -2,6 +2,7 @@
 #include "base/loop.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <stddef.h>
 #include <sys/timerfd.h>
@@ -195,6 +196,8 @@ static void on_io(evutil_socket_t fd, short events, void *arg)
 		list_push_back(&io->loop->patient, &io->turn);
 }
 
+enum { EDGES = EV_READ | EV_CLOSED | EV_ET | EV_PERSIST };
+
 static bool start(struct io *io, short events)
 {
 	list_init(&io->turn);
@@ -207,8 +210,25 @@ static bool start(struct io *io, short events)
 
 bool io_open(struct io *io, struct loop *loop, int fd, io_fn *fn, void *owner)
 {
+	*io = (struct io){.fd = fd, .loop = loop, .fn = fn, .owner = owner, .hears_room = true};
+	return start(io, EDGES | EV_WRITE);
+}
+
+bool io_open_to_read(struct io *io, struct loop *loop, int fd, io_fn *fn, void *owner)
+{
 	*io = (struct io){.fd = fd, .loop = loop, .fn = fn, .owner = owner};
-	return start(io, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST);
+	return start(io, EDGES);
+}
+
+bool io_hear_room(struct io *io)
+{
+	io->hears_room = true;
+	event_del(io->event);
+	event_assign(io->event, io->loop->base, io->fd, EDGES | EV_WRITE, on_io, io);
+	if (event_add(io->event, NULL) == 0)
+		return true;
+	errno = ENOMEM;
+	return false;
 }
 
 static short level_events(unsigned what)

@@ -47,6 +47,7 @@ struct io {
 	int fd;	       /* -1: closed */
 	uint8_t ready; /* for what; of a patient one, while it waits for the others */
 	bool is_patient;
+	bool hears_room; /* IO_WRITE, too */
 	struct loop *loop;
 	struct event *event;
 	io_fn *fn;
@@ -57,6 +58,15 @@ struct io {
 /* Watches fd edge-triggered for all three: the owner reads and writes until EAGAIN. Registered
  * once, it costs no further system call. From here on io owns fd, also if it fails (no memory). */
 bool io_open(struct io *, struct loop *, int fd, io_fn *, void *owner);
+
+/* The same, but for IO_WRITE until io_hear_room: for a socket that was just accepted. It has room, and
+ * if the kernel had that to tell, the socket would take its place among those that are ready before
+ * its first bytes come, and then be read before others that got theirs earlier. */
+bool io_open_to_read(struct io *, struct loop *, int fd, io_fn *, void *owner);
+
+/* From now on tells of room, also of what there is already. False and errno: no memory, and nothing
+ * is told any more. */
+bool io_hear_room(struct io *);
 
 /* The same, level-triggered, for `what` only; io_watch changes what is watched (0: nothing). */
 bool io_open_level(struct io *, struct loop *, int fd, unsigned what, io_fn *, void *owner);

@@ -15,13 +15,18 @@ static void on_io(void *arg, unsigned what)
 	s->fn(s->owner, what);
 }
 
-bool stream_open(struct stream *s, struct loop *loop, int fd, struct tls *tls, io_fn *fn,
-		 void *owner)
+static void init(struct stream *s, struct tls *tls, io_fn *fn, void *owner)
 {
 	s->tls = tls;
 	s->fn = fn;
 	s->owner = owner;
 	s->has_ended = false;
+}
+
+bool stream_open(struct stream *s, struct loop *loop, int fd, struct tls *tls, io_fn *fn,
+		 void *owner)
+{
+	init(s, tls, fn, owner);
 	if (!tls)
 		return io_open(&s->io, loop, fd, fn, owner);
 	tls_attach(tls, fd);
@@ -30,6 +35,16 @@ bool stream_open(struct stream *s, struct loop *loop, int fd, struct tls *tls, i
 	tls_free(tls);
 	s->tls = NULL;
 	return false;
+}
+
+/* TLS has more than requests to read and to write: its first bytes are no request. */
+bool stream_open_accepted(struct stream *s, struct loop *loop, int fd, struct tls *tls, io_fn *fn,
+			  void *owner)
+{
+	if (tls)
+		return stream_open(s, loop, fd, tls, fn, owner);
+	init(s, NULL, fn, owner);
+	return io_open_to_read(&s->io, loop, fd, fn, owner);
 }
 
 enum tls_result stream_handshake(struct stream *s, char why[TLS_WHY_BYTES])
@@ -48,6 +63,14 @@ ssize_t stream_read(struct stream *s, void *bytes, size_t size)
 	return n;
 }
 
+static bool is_all(ssize_t sent, const struct iovec *iov, int n)
+{
+	size_t bytes = 0;
+	for (int i = 0; i < n; i++)
+		bytes += iov[i].iov_len;
+	return sent >= 0 && (size_t)sent == bytes;
+}
+
 ssize_t stream_write(struct stream *s, const struct iovec *iov, int n)
 {
 	if (s->tls)
@@ -58,6 +81,11 @@ ssize_t stream_write(struct stream *s, const struct iovec *iov, int n)
 		sent = n == 1 ? send(s->io.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
 			      : sendmsg(s->io.fd, &message, MSG_NOSIGNAL);
 	while (sent < 0 && errno == EINTR);
+	if (!s->io.hears_room && !is_all(sent, iov, n) && (sent >= 0 || errno == EAGAIN)) {
+		if (!io_hear_room(&s->io))
+			return -1;
+		errno = EAGAIN;
+	}
 	return sent;
 }
 

@@ -34,6 +34,10 @@ struct stream {
 /* Takes over fd and tls (tls_accept, tls_connect, or NULL: plain), also if it fails (no memory). */
 bool stream_open(struct stream *, struct loop *, int fd, struct tls *tls, io_fn *, void *owner);
 
+/* The same for a socket that was just accepted: see io_open_to_read. */
+bool stream_open_accepted(struct stream *, struct loop *, int fd, struct tls *tls, io_fn *,
+			  void *owner);
+
 /* A step of the handshake; a plain stream has done it. TLS_FAILED: `why` holds a line for the log,
  * the peer has been told, and the stream is good for stream_close only. */
 enum tls_result stream_handshake(struct stream *, char why[TLS_WHY_BYTES]);

@@ -72,7 +72,7 @@ struct connection *connection_start(struct gateway *gw, struct listener *l, int 
 	struct tls *tls = l->tls ? tls_accept(l->tls) : NULL;
 	c->state = l->tls ? CONNECTION_SHAKING_HANDS : CONNECTION_SNIFFING;
 	connection_time_out_in(c, gw->config->limits.header_timeout_us);
-	if (!stream_open(&c->stream, gw->loop, fd, tls, on_io, c) || (l->tls && !tls))
+	if (!stream_open_accepted(&c->stream, gw->loop, fd, tls, on_io, c) || (l->tls && !tls))
 		connection_die(c);
 	return c;
 }
