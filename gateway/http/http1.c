@@ -434,10 +434,11 @@ void http1_hold(struct http1 *h, bool hold)
 		connection_defer(h->connection);
 }
 
-/* One look tells that there is nothing to see, as mostly; else it takes two more. */
+/* What was read until nothing was left tells when there is more. Else one look tells that there is
+ * nothing to see, as mostly; else it takes two more. */
 static void look_after_client(struct http1 *h)
 {
-	if (waits(h) && !net_is_idle(h->connection->stream.io.fd) &&
+	if (waits(h) && h->connection->may_have_more && !net_is_idle(h->connection->stream.io.fd) &&
 	    (connection_has_left(h->connection) || !read_ahead(h)))
 		lose(h, END_CLIENT_LEFT);
 }
