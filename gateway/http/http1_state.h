@@ -49,9 +49,8 @@ struct http1 {
 	int64_t body_deadline_us;
 	struct rate_floor floor; /* under a body that comes, or under an answer that is taken */
 
-	struct str head_out; /* an answer's head, until the first bytes of its body go with it; and
-			      * small pieces behind the first one of a turn, until its end */
-	int64_t written_us;  /* the turn in which a piece was written last */
+	struct str head_out; /* an answer's head and small pieces of its body: until a larger one
+			      * goes with them, or until the turn's end */
 	struct spool *out;   /* what the client has not taken yet; NULL: nothing */
 };
 
