@@ -7,22 +7,16 @@
 #include <unistd.h>
 
 #include "activator/providers/kubernetes_election.h"
-#include "activator/providers/kubernetes_fleet.h"
-#include "activator/providers/kubernetes_follow.h"
 #include "activator/providers/kubernetes_scaler.h"
-#include "activator/providers/kubernetes_starts.h"
+#include "activator/providers/kubernetes_view.h"
 #include "activator/providers/kubernetes_why.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { STATUS_NOT_FOUND = 404, STATUS_OK = 200 };
-
-static const int64_t ACCESS_US = 5 * US_PER_S;	/* between two tries to read how to get there */
-static const int64_t TICK_US = US_PER_S;	/* what time alone changes */
-static const int64_t CONFIRM_US = 5 * US_PER_S; /* between two looks for a pod out of sight */
-static const int64_t TELL_US = 30 * US_PER_S;	/* a failure is good for so long */
-static const int64_t TIMEOUT_US = 10 * US_PER_S;
+static const int64_t ACCESS_US = 5 * US_PER_S; /* between two tries to read how to get there */
+static const int64_t TICK_US = US_PER_S;       /* what time alone changes */
+static const int64_t TELL_US = 30 * US_PER_S;  /* a failure is good for so long */
 static const int64_t EACH_US = 10, CALM_MAX_US = 100 * US_PER_MS; /* see on_changed */
 
 struct kubernetes_provider {
@@ -33,17 +27,12 @@ struct kubernetes_provider {
 	bool scales, elects; /* as at the start: no reload changes it */
 	bool has_access, let_go;
 	char access_why[KUBE_WHY_BYTES]; /* "": there is an access */
-	struct kube_fleet fleet;
-	struct kube_follower services, slices, pods;
-	struct kube_starts starts;
+	struct kube_view view;
 	struct kube_scaler scaler;
 	struct kube_election election;
 	struct timer tick, calm;
 	int64_t settled_us;
 	struct task settle;
-	struct http_exchange *confirming;
-	char confirmed_uid[KUBE_UID_BYTES];
-	bool has_service;	       /* the API knows it, as far as is known */
 	char misnamed[KUBE_WHY_BYTES]; /* see kube_why_misnamed */
 	char failure[KUBE_WHY_BYTES];  /* as the ledger was told; "": scaling works */
 	int64_t told_us;
@@ -73,170 +62,12 @@ static const struct kubernetes_pods_config *config_of(const struct kubernetes_pr
 static void on_changed(void *owner)
 {
 	struct kubernetes_provider *s = owner;
-	int64_t calm_us = (int64_t)s->fleet.count * EACH_US;
+	int64_t calm_us = (int64_t)s->view.fleet.count * EACH_US;
 	int64_t at_us = s->settled_us + (calm_us < CALM_MAX_US ? calm_us : CALM_MAX_US);
 	if (now_of(s) >= at_us)
 		loop_defer(s->host.loop, &s->settle);
 	else if (!timer_is_set(&s->calm))
 		timer_set(&s->calm, at_us);
-}
-
-/* --- what is followed ------------------------------------------------------------------------ */
-
-static void nothing(void *owner)
-{
-	(void)owner;
-}
-
-static void listing_service(void *owner)
-{
-	struct kubernetes_provider *s = owner;
-	s->has_service = false;
-}
-
-static void put_service(void *owner, const struct json *object)
-{
-	struct kubernetes_provider *s = owner;
-	s->has_service = true;
-	kube_fleet_put_service(&s->fleet, object);
-}
-
-static void gone_service(void *owner, const struct json *object)
-{
-	struct kubernetes_provider *s = owner;
-	(void)object;
-	s->has_service = false;
-	log_warn("%s: its Kubernetes service %s has been deleted", s->config->name,
-		 config_of(s)->service);
-}
-
-static void mark_slices(void *owner)
-{
-	struct kubernetes_provider *s = owner;
-	kube_slices_mark(&s->fleet.slices);
-}
-
-static void put_slice(void *owner, const struct json *object)
-{
-	struct kubernetes_provider *s = owner;
-	kube_fleet_put_slice(&s->fleet, object);
-}
-
-static void gone_slice(void *owner, const struct json *object)
-{
-	struct kubernetes_provider *s = owner;
-	struct kube_meta meta;
-	if (kube_meta_read(object, &meta))
-		kube_slices_remove(&s->fleet.slices, meta.name);
-}
-
-static void sweep_slices(void *owner)
-{
-	struct kubernetes_provider *s = owner;
-	kube_slices_sweep(&s->fleet.slices);
-}
-
-static void mark_pods(void *owner)
-{
-	struct kubernetes_provider *s = owner;
-	kube_fleet_listing_pods(&s->fleet);
-}
-
-static void put_pod(void *owner, const struct json *object)
-{
-	struct kubernetes_provider *s = owner;
-	bool is_new = !kube_fleet_knows(&s->fleet, object);
-	kube_fleet_put_pod(&s->fleet, object);
-	kube_starts_pod(&s->starts, object, is_new, s->pods.watch.state == KUBE_FOLLOWING);
-}
-
-static void gone_pod(void *owner, const struct json *object)
-{
-	struct kubernetes_provider *s = owner;
-	kube_fleet_gone_pod(&s->fleet, object, now_of(s));
-}
-
-static void sweep_pods(void *owner)
-{
-	struct kubernetes_provider *s = owner;
-	kube_fleet_listed_pods(&s->fleet);
-}
-
-static const struct kube_sink service_sink = {listing_service, put_service, gone_service, nothing};
-static const struct kube_sink slice_sink = {mark_slices, put_slice, gone_slice, sweep_slices};
-static const struct kube_sink pod_sink = {mark_pods, put_pod, gone_pod, sweep_pods};
-
-static void follow(struct kubernetes_provider *s, struct kube_follower *f, const char *prefix,
-		   const char *collection, const char *key, const char *value)
-{
-	struct str path;
-	int64_t timeout_s = config_of(s)->watch_us / US_PER_S;
-	str_init(&path);
-	str_printf(&path, "%s/namespaces/%s/%s?%s=", prefix, s->client.access.name_space.at,
-		   collection, key);
-	kube_add_encoded(&path, value);
-	if (!path.failed)
-		kube_follower_start(f, path.at, timeout_s);
-	str_release(&path);
-}
-
-/* Of all pods in the namespace: Events know no labels. Pods are to be known before them. */
-static void follow_events(struct kubernetes_provider *s)
-{
-	if (s->has_access && s->fleet.pods_are_synced)
-		follow(s, &s->starts.events, "/api/v1", "events", "fieldSelector",
-		       "involvedObject.kind=Pod");
-}
-
-/* The pods' selector is the service's, once that is known. */
-static void follow_pods(struct kubernetes_provider *s)
-{
-	if (s->has_access && s->fleet.knows_service && s->fleet.about.selector[0])
-		follow(s, &s->pods, "/api/v1", "pods", "labelSelector", s->fleet.about.selector);
-}
-
-/* --- a pod out of sight: is it over? --------------------------------------------------------- */
-
-static void on_confirmed(void *owner, const struct http_client_result *result)
-{
-	struct kubernetes_provider *s = owner;
-	struct kube_member *m = map_get(&s->fleet.by_uid, s->confirmed_uid);
-	struct kube_answer a;
-	struct kube_meta meta;
-	struct kube_status status;
-	s->confirming = NULL;
-	kube_answer_read(&s->client, result, &a);
-	/* By the API's own word: a proxy's 404 says nothing of a pod. */
-	bool is_over = a.status == STATUS_NOT_FOUND && kube_status_read(a.document, &status) &&
-		       strcmp(status.reason, "NotFound") == 0;
-	bool is_other = a.status == STATUS_OK && kube_meta_read(a.document, &meta) && meta.uid[0] &&
-			strcmp(meta.uid, s->confirmed_uid) != 0;
-	if (m && !kube_member_is_named(m) && (is_over || is_other))
-		kube_fleet_over(&s->fleet, m, now_of(s));
-	json_free(a.document);
-	on_changed(s);
-}
-
-/* It left the lists with work that nobody has seen the end of. */
-static void confirm_one(struct kubernetes_provider *s)
-{
-	LIST_EACH(m, &s->fleet.members, struct kube_member, link) {
-		if (s->confirming)
-			return;
-		if (kube_member_is_named(m) || !m->id || !m->is_pod || !s->has_access ||
-		    (m->asked_us && now_of(s) - m->asked_us < CONFIRM_US))
-			continue;
-		struct str path;
-		str_init(&path);
-		str_printf(&path, "/api/v1/namespaces/%s/pods/%s", s->client.access.name_space.at,
-			   m->pod.meta.name);
-		struct kube_request r = {.path = path.at, .timeout_us = TIMEOUT_US};
-		snprintf(s->confirmed_uid, sizeof(s->confirmed_uid), "%s", m->pod.meta.uid);
-		m->asked_us = now_of(s);
-		if (!path.failed)
-			s->confirming = kube_client_send(&s->client, &r, on_confirmed, s);
-		str_release(&path);
-	}
 }
 
 /* --- failures to start ----------------------------------------------------------------------- */
@@ -247,7 +78,7 @@ static void tell_failure(struct kubernetes_provider *s)
 	if (s->access_why[0])
 		snprintf(why, sizeof(why), "%s", s->access_why);
 	else
-		kube_why_none(&s->fleet, &s->scaler, &s->election, config_of(s), s->misnamed,
+		kube_why_none(&s->view.fleet, &s->scaler, &s->election, config_of(s), s->misnamed,
 			      now_of(s), why);
 	if (config_of(s)->waits_on_failure)
 		why[0] = '\0';
@@ -267,14 +98,9 @@ static void release_pods(struct kubernetes_provider *s)
 {
 	bool has_looked =
 		!s->scales || (s->scaler.has_looked && (!s->elects || s->election.has_read));
-	bool has_slices = s->slices.watch.is_synced, has_pods = s->fleet.pods_are_synced;
-	/* One of the two may be out of reach; each alone says which pods there are. */
-	bool is_whole = (has_slices && (has_pods || s->pods.watch.failures || !s->pods.is_on)) ||
-			(has_pods && s->slices.watch.failures);
-	if (!s->fleet.is_held || !has_looked || !is_whole ||
-	    !(s->services.watch.is_synced || s->services.watch.failures))
+	if (!s->view.fleet.is_held || !has_looked || !kube_view_is_whole(&s->view))
 		return;
-	s->fleet.is_held = false;
+	s->view.fleet.is_held = false;
 	if (!s->scales || !s->scaler.knows_scale || s->scaler.wanted >= 0)
 		return;
 	/* What others want of it is theirs to say. */
@@ -298,35 +124,33 @@ static void share(struct kubernetes_provider *s)
 	s->scaler.writes_until_us = s->let_go || !s->scales ? 0
 				    : elects		    ? kube_election_until_us(&s->election)
 							    : INT64_MAX;
-	s->fleet.has_others = elects && kube_election_has_others(&s->election);
+	s->view.fleet.has_others = elects && kube_election_has_others(&s->election);
 	if (!elects || s->let_go)
 		return;
 	service_elsewhere(s->host.service, kube_election_elsewhere(&s->election), now_of(s));
 	kube_election_want(&s->election, demand(s));
 }
 
-static const char NOT_LISTED[] = "not listed yet";
-
 static const char *fault_of(const struct kubernetes_provider *s);
 
 static void find_misnamed(struct kubernetes_provider *s)
 {
 	s->misnamed[0] = '\0';
-	if (s->services.watch.is_synced)
-		kube_why_misnamed(&s->fleet, config_of(s), s->client.access.name_space.at,
-				  s->has_service, s->misnamed);
+	if (s->view.services.watch.is_synced)
+		kube_why_misnamed(&s->view.fleet, config_of(s), s->client.access.name_space.at,
+				  s->view.has_service, s->misnamed);
 }
 
 static void tell_degraded(struct kubernetes_provider *s)
 {
 	const char *why = fault_of(s);
-	if (s->was_degraded == (why != NULL) || why == NOT_LISTED)
+	if (s->was_degraded == (why != NULL) || why == KUBE_NOT_LISTED)
 		return;
 	s->was_degraded = why != NULL;
 	if (why)
 		log_warn("%s: Kubernetes: %s; the pods that are known stay", s->config->name, why);
 	else
-		log_info("%s: Kubernetes answers: %zu pods", s->config->name, s->fleet.count);
+		log_info("%s: Kubernetes answers: %zu pods", s->config->name, s->view.fleet.count);
 }
 
 static void settle(void *owner)
@@ -335,13 +159,12 @@ static void settle(void *owner)
 	if (s->let_go || !config_of(s)->service)
 		return;
 	s->settled_us = now_of(s);
-	follow_pods(s);
-	follow_events(s);
+	if (s->has_access)
+		kube_view_follow(&s->view);
 	share(s);
 	release_pods(s);
-	kube_fleet_settle(&s->fleet, now_of(s));
+	kube_view_settle(&s->view);
 	find_misnamed(s);
-	confirm_one(s);
 	tell_failure(s);
 	tell_degraded(s);
 	kube_scaler_wake(&s->scaler);
@@ -366,12 +189,7 @@ static void begin(struct kubernetes_provider *s)
 {
 	const struct kubernetes_pods_config *c = config_of(s);
 	char lease[KUBE_NAME_BYTES], identity[KUBE_IDENTITY_BYTES];
-	char by_name[KUBE_NAME_BYTES + 16], by_label[KUBE_NAME_BYTES + 32];
-	snprintf(by_name, sizeof(by_name), "metadata.name=%s", c->service);
-	snprintf(by_label, sizeof(by_label), "kubernetes.io/service-name=%s", c->service);
-	follow(s, &s->services, "/api/v1", "services", "fieldSelector", by_name);
-	follow(s, &s->slices, "/apis/discovery.k8s.io/v1", "endpointslices", "labelSelector",
-	       by_label);
+	kube_view_follow(&s->view);
 	kube_scaler_configure(&s->scaler, c, s->client.access.name_space.at);
 	if (!s->scales || !s->elects)
 		return;
@@ -421,7 +239,7 @@ static void on_tick(void *owner)
 static void scale(struct provider *base, int64_t replicas)
 {
 	struct kubernetes_provider *s = self_of(base);
-	if (!s->fleet.is_held) /* else it is about pods that nobody has counted yet */
+	if (!s->view.fleet.is_held) /* else it is about pods that nobody has counted yet */
 		kube_scaler_want(&s->scaler, replicas);
 	if (!s->let_go && s->elects)
 		kube_election_want(&s->election, demand(s));
@@ -430,7 +248,7 @@ static void scale(struct provider *base, int64_t replicas)
 static void remove_pod(struct provider *base, uint64_t pod)
 {
 	struct kubernetes_provider *s = self_of(base);
-	struct kube_member *m = kube_fleet_member(&s->fleet, pod);
+	struct kube_member *m = kube_fleet_member(&s->view.fleet, pod);
 	if (m)
 		kube_scaler_remove(&s->scaler, m);
 }
@@ -445,22 +263,16 @@ static const struct net_address *address(const struct provider *base, uint64_t p
 {
 	const struct kubernetes_provider *s =
 		(const struct kubernetes_provider *)(const void *)base;
-	const struct kube_member *m = kube_fleet_member(&s->fleet, pod);
+	const struct kube_member *m = kube_fleet_member(&s->view.fleet, pod);
 	return m && m->port ? &m->address : NULL;
-}
-
-static void name_ports(struct kubernetes_provider *s)
-{
-	s->fleet.port_name = config_of(s)->port ? config_of(s)->port : "";
-	s->fleet.target_port = (int)config_of(s)->target_port;
-	s->fleet.label = s->election.label = s->config->name;
 }
 
 static void reload(struct provider *base, const struct service_config *config)
 {
 	struct kubernetes_provider *s = self_of(base);
 	s->config = config;
-	name_ports(s);
+	s->election.label = config->name;
+	kube_view_configure(&s->view, config);
 	on_tick(s);
 }
 
@@ -484,13 +296,8 @@ static void on_election(void *owner)
 
 static void stop(struct kubernetes_provider *s)
 {
-	kube_follower_stop(&s->services);
-	kube_follower_stop(&s->slices);
-	kube_follower_stop(&s->pods);
-	kube_follower_stop(&s->starts.events);
+	kube_view_stop(&s->view);
 	kube_scaler_stop(&s->scaler);
-	http_client_cancel(s->confirming);
-	s->confirming = NULL;
 	timer_clear(&s->tick);
 	timer_clear(&s->calm);
 	task_cancel(&s->settle);
@@ -519,7 +326,7 @@ static void each(const struct provider *base, provider_pod_fn *fn, void *arg)
 static bool adopt(struct provider *base, const struct provider_pod *pod)
 {
 	struct kubernetes_provider *s = self_of(base);
-	return kube_fleet_adopt(&s->fleet, pod->name, now_of(s));
+	return kube_fleet_adopt(&s->view.fleet, pod->name, now_of(s));
 }
 
 static void let_go(struct provider *base)
@@ -532,12 +339,11 @@ static void let_go(struct provider *base)
 
 static const char *fault_of(const struct kubernetes_provider *s)
 {
-	const struct kube_follower *all[] = {&s->services, &s->slices, &s->pods};
+	const char *of_view = kube_view_fault(&s->view);
 	if (s->access_why[0])
 		return s->access_why;
-	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-		if (all[i]->is_on && kube_watch_is_failing(&all[i]->watch))
-			return all[i]->watch.why[0] ? all[i]->watch.why : NOT_LISTED;
+	if (of_view)
+		return of_view;
 	if (s->misnamed[0])
 		return s->misnamed;
 	if (s->scaler.is_on && s->scaler.why[0])
@@ -554,8 +360,7 @@ static void status(const struct provider *base, struct provider_status *to)
 		.is_writer = s->scaler.is_on && now_of(s) < s->scaler.writes_until_us,
 		.requests = s->client.requests,
 		.failures = s->client.failures,
-		.lists = s->services.watch.lists + s->slices.watch.lists + s->pods.watch.lists +
-			 s->starts.events.watch.lists,
+		.lists = kube_view_lists(&s->view),
 		.writes = s->scaler.writes,
 		.conflicts = s->scaler.conflicts,
 		.deletions = s->scaler.deletions,
@@ -566,12 +371,12 @@ static bool object(const struct provider *base, uint64_t pod, struct provider_ob
 {
 	const struct kubernetes_provider *s =
 		(const struct kubernetes_provider *)(const void *)base;
-	const struct kube_member *m = pod ? kube_fleet_member(&s->fleet, pod) : NULL;
+	const struct kube_member *m = pod ? kube_fleet_member(&s->view.fleet, pod) : NULL;
 	*to = (struct provider_object){
 		.name_space = s->client.access.name_space.at,
 		.name = m ? m->pod.meta.name : config_of(s)->service,
-		.uid = m ? m->pod.meta.uid : s->fleet.about.meta.uid,
-		.labels = m ? m->pod.labels : s->fleet.about.labels,
+		.uid = m ? m->pod.meta.uid : s->view.fleet.about.meta.uid,
+		.labels = m ? m->pod.labels : s->view.fleet.about.labels,
 	};
 	return s->has_access && to->name && (m || !pod);
 }
@@ -580,13 +385,9 @@ static void free_provider(struct provider *base)
 {
 	struct kubernetes_provider *s = self_of(base);
 	stop(s);
-	kube_follower_release(&s->services);
-	kube_follower_release(&s->slices);
-	kube_follower_release(&s->pods);
-	kube_starts_release(&s->starts);
 	kube_scaler_release(&s->scaler);
 	kube_election_release(&s->election);
-	kube_fleet_release(&s->fleet);
+	kube_view_release(&s->view);
 	kube_access_release(&s->client.access);
 	timer_release(&s->tick);
 	timer_release(&s->calm);
@@ -600,11 +401,8 @@ static bool set_up(struct kubernetes_provider *s)
 	struct kube_client *c = &s->client;
 	bool ok = timer_init(&s->tick, loop, on_tick, s);
 	ok &= timer_init(&s->calm, loop, on_changed, s);
-	ok &= kube_follower_init(&s->services, loop, c, &service_sink, on_changed, s);
-	ok &= kube_follower_init(&s->slices, loop, c, &slice_sink, on_changed, s);
-	ok &= kube_follower_init(&s->pods, loop, c, &pod_sink, on_changed, s);
-	ok &= kube_starts_init(&s->starts, loop, c, &s->fleet);
-	ok &= kube_scaler_init(&s->scaler, loop, c, &s->fleet, on_changed, s);
+	ok &= kube_view_init(&s->view, loop, c, s->host.service, s->config, on_changed, s);
+	ok &= kube_scaler_init(&s->scaler, loop, c, &s->view.fleet, on_changed, s);
 	ok &= kube_election_init(&s->election, loop, c, s->config->name, on_election, s);
 	return ok;
 }
@@ -636,15 +434,12 @@ struct provider *kubernetes_provider_new(const struct provider_host *host,
 	s->elects = config->kubernetes.elects;
 	s->client.http = host->http;
 	kube_access_init(&s->client.access);
-	kube_fleet_init(&s->fleet, host->service, config->name);
-	s->fleet.is_held = true;
 	task_init(&s->settle, settle, s);
 	task_init(&s->gone, say_gone, s);
 	if (!set_up(s)) {
 		free_provider(&s->base);
 		return NULL;
 	}
-	name_ports(s);
 	timer_set(&s->tick, now_of(s));
 	return &s->base;
 }

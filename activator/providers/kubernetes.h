@@ -4,11 +4,12 @@
  *
  *   kubernetes_access    how the API server is reached
  *   kubernetes_client    requests to it, and their answers
- *   kubernetes_model     what it says, as structs
+ *   kubernetes_model     what it says, as structs (single values: kubernetes_values)
  *   kubernetes_watch     list and watch, sans-IO; kubernetes_follow asks for it
  *   kubernetes_slices    EndpointSlices, joined
  *   kubernetes_fleet     the pods by UID, and what the ledger is told of them
- *   kubernetes_starts    where cold starts go, by what pods and Events say
+ *   kubernetes_starts    where cold starts go, by what pods and Events say (kubernetes_times)
+ *   kubernetes_view      all that is followed of one service
  *   kubernetes_choice    which pods go, sans-IO
  *   kubernetes_scaler    replicas, marks and deletions, written
  *   kubernetes_election  which gateway writes them

@@ -77,6 +77,24 @@ static void rename_self(struct kube_election *e)
 		 e->label, was, e->identity);
 }
 
+static bool is_current(const struct kube_election *e, const struct kube_gateway *g, int64_t now_us)
+{
+	return now_us - g->seen_us < 2 * e->duration_us;
+}
+
+/* Who takes its word out of the lease has left. A lease that was deleted and is made anew says nothing
+ * of those who have not spoken in it yet. */
+static void forget_those_who_left(struct kube_election *e, int64_t now_us)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < e->other_count; i++) {
+		const struct kube_gateway *g = &e->others[i];
+		if (g->is_named || (g->lease != e->lease && is_current(e, g, now_us)))
+			e->others[kept++] = *g;
+	}
+	e->other_count = kept;
+}
+
 static void read_demands(struct kube_election *e, const struct json *annotations, int64_t now_us)
 {
 	for (size_t i = 0; i < e->other_count; i++)
@@ -94,6 +112,7 @@ static void read_demands(struct kube_election *e, const struct json *annotations
 		if (!g)
 			continue;
 		g->is_named = true;
+		g->lease = e->lease;
 		if (strcmp(g->value, value) == 0)
 			continue;
 		long pods = strtol(value, NULL, 10);
@@ -101,15 +120,13 @@ static void read_demands(struct kube_election *e, const struct json *annotations
 		g->seen_us = now_us;
 		snprintf(g->value, sizeof(g->value), "%s", value);
 	}
-	size_t kept = 0;
-	for (size_t i = 0; i < e->other_count; i++)
-		if (e->others[i].is_named)
-			e->others[kept++] = e->others[i];
-	e->other_count = kept;
+	forget_those_who_left(e, now_us);
 }
 
 bool kube_election_read(struct kube_election *e, const struct kube_lease *l, int64_t now_us)
 {
+	e->lease += strcmp(e->lease_uid, l->meta.uid) != 0;
+	memcpy(e->lease_uid, l->meta.uid, sizeof(e->lease_uid));
 	read_demands(e, l->annotations, now_us);
 	e->transitions = l->transitions;
 	if (strcmp(e->holder, l->holder) != 0 || strcmp(e->holder_renewed, l->renewed) != 0)
@@ -121,23 +138,18 @@ bool kube_election_read(struct kube_election *e, const struct kube_lease *l, int
 	       now_us - e->holder_seen_us >= lasts_us;
 }
 
-static bool is_current(const struct kube_election *e, const struct kube_gateway *g)
-{
-	return now_of(e) - g->seen_us < 2 * e->duration_us;
-}
-
 int64_t kube_election_elsewhere(const struct kube_election *e)
 {
 	int64_t sum = 0;
 	for (size_t i = 0; i < e->other_count; i++)
-		sum += is_current(e, &e->others[i]) ? e->others[i].pods : 0;
+		sum += is_current(e, &e->others[i], now_of(e)) ? e->others[i].pods : 0;
 	return sum;
 }
 
 bool kube_election_has_others(const struct kube_election *e)
 {
 	for (size_t i = 0; i < e->other_count; i++)
-		if (is_current(e, &e->others[i]))
+		if (is_current(e, &e->others[i], now_of(e)))
 			return true;
 	return false;
 }
@@ -330,7 +342,6 @@ static void on_read(void *owner, const struct http_client_result *result)
 		if (!e->exchange) /* else what it writes says whether it works */
 			succeed(e);
 	} else if (a.status == STATUS_NOT_FOUND && !e->is_leaving) {
-		e->other_count = 0;
 		create(e);
 	} else {
 		e->is_on &= !e->is_leaving;

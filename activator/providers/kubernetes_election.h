@@ -28,6 +28,7 @@ struct kube_gateway {
 	int64_t pods;	 /* that it wants */
 	int64_t seen_us; /* when its value last changed */
 	bool is_named;	 /* by the lease as it is now */
+	unsigned lease;	 /* which named it last: see below */
 };
 
 struct kube_election {
@@ -49,6 +50,8 @@ struct kube_election {
 	char holder[KUBE_NAME_BYTES], holder_renewed[KUBE_VERSION_BYTES];
 	int64_t holder_seen_us; /* when the holder's renewal last changed */
 	int64_t transitions;
+	char lease_uid[KUBE_UID_BYTES];
+	unsigned lease; /* its number: one may be deleted, and made anew */
 	struct kube_gateway others[KUBE_GATEWAYS_MAX];
 	size_t other_count;
 	struct http_exchange *exchange;

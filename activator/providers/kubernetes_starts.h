@@ -11,6 +11,7 @@
 #include "activator/core/coldstart.h"
 #include "activator/providers/kubernetes_fleet.h"
 #include "activator/providers/kubernetes_follow.h"
+#include "activator/providers/kubernetes_times.h"
 
 enum { KUBE_REPORTS_KEPT = 128 };
 

@@ -1,4 +1,4 @@
-/* What the Kubernetes API says, as structs; slices joined; kubeconfigs and YAML read. */
+/* What the Kubernetes API says, as structs; slices joined. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,13 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "activator/providers/kubernetes_access.h"
 #include "activator/providers/kubernetes_client.h"
 #include "activator/providers/kubernetes_election.h"
 #include "activator/providers/kubernetes_slices.h"
-#include "base/yaml.h"
+#include "activator/providers/kubernetes_times.h"
 
 static struct json *json;
 
@@ -468,19 +466,37 @@ static void a_lease_is_over_by_our_own_clock(void **state)
 	assert_true(kube_election_read(&e, &l, 11000003)); /* given back */
 }
 
-/* --- YAML and kubeconfigs -------------------------------------------------------------------- */
-
-static void yaml_is(const char *yaml, const char *wanted)
+static const struct kube_lease *lease(const char *uid, const char *demand)
 {
-	struct str s;
-	struct yaml_error error;
-	str_init(&s);
-	bool ok = yaml_to_json(yaml, strlen(yaml), &s, &error);
-	if (wanted)
-		assert_string_equal(ok && s.at ? s.at : error.message, wanted);
-	else
-		assert_false(ok);
-	str_release(&s);
+	static struct kube_lease l;
+	char text[512];
+	snprintf(text, sizeof(text),
+		 "{'kind': 'Lease', 'metadata': {'name': 'l', 'uid': '%s', 'resourceVersion': "
+		 "'1', 'annotations': {%s}}, 'spec': {'holderIdentity': 'one'}}",
+		 uid, demand);
+	assert_true(kube_lease_read(parse(text), &l));
+	return &l;
+}
+
+static void a_lease_made_anew_forgets_nobody(void **state)
+{
+	(void)state;
+	static const char two[] = "'demand.slotgate.io/two': '4 x'";
+	struct kube_election e = {.identity = "one", .duration_us = 10000000};
+	kube_election_read(&e, lease("a", two), 1);
+	assert_int_equal(e.other_count, 1);
+	kube_election_read(&e, lease("b", ""), 2);
+	kube_election_read(&e, lease("b", ""), 19999999);
+	assert_int_equal(e.other_count, 1);
+	assert_int_equal(e.others[0].pods, 4);
+	kube_election_read(&e, lease("b", two), 19999999);
+	assert_int_equal(e.other_count, 1);
+	kube_election_read(&e, lease("b", ""), 20000000); /* it has left */
+	assert_int_equal(e.other_count, 0);
+	kube_election_read(&e, lease("b", two), 20000001);
+	kube_election_read(&e, lease("c", ""), 20000002);
+	kube_election_read(&e, lease("c", ""), 40000001); /* it would have spoken by now */
+	assert_int_equal(e.other_count, 0);
 }
 
 static void a_gateway_of_our_name_makes_us_take_another(void **state)
@@ -523,155 +539,6 @@ static void a_gateway_of_our_name_makes_us_take_another(void **state)
 	assert_int_equal(e.others[0].pods, 2);
 }
 
-static void rewrites_yaml(void **state)
-{
-	(void)state;
-	yaml_is("a: b\nc:\n- 1\n- true\n- ~\n- \"null\"\n",
-		"{\"a\":\"b\",\"c\":[\"1\",true,null,\"null\"]}");
-	yaml_is("{\"a\": [\"x\", {\"b\": null}]}", "{\"a\":[\"x\",{\"b\":null}]}");
-	yaml_is("a: |\n  two\n  lines\nb:\n", "{\"a\":\"two\\u000alines\\u000a\",\"b\":null}");
-	yaml_is("a: &x 1\nb: *x\n", "anchors, aliases and tags are not understood");
-	yaml_is("a: !!int 1\n", "anchors, aliases and tags are not understood");
-	yaml_is("a: 1\n---\nb: 2\n", "more than one document");
-	yaml_is("", "empty");
-	yaml_is("[a: b: c", NULL);
-	yaml_is("? [a]\n: b\n", "a key is no text");
-}
-
-#define DIRECTORY "/tmp/slotgate-kubeconfig-XXXXXX"
-static char directory[] = DIRECTORY;
-
-static void make_directory(void)
-{
-	memcpy(directory, DIRECTORY, sizeof(directory));
-	assert_non_null(mkdtemp(directory));
-}
-
-static char *in_directory(const char *name)
-{
-	static char path[2][256];
-	static int turn;
-	turn = !turn;
-	snprintf(path[turn], sizeof(path[turn]), "%s/%s", directory, name);
-	return path[turn];
-}
-
-static void write_file(const char *name, const char *text)
-{
-	FILE *f = fopen(in_directory(name), "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
-
-static void a_fault_names_the_file(const char *config, const char *says)
-{
-	struct kube_access a;
-	char why[KUBE_WHY_BYTES];
-	kube_access_init(&a);
-	write_file("config", config);
-	assert_false(kube_access_read(&a, in_directory("config"), NULL, why));
-	assert_non_null(strstr(why, directory));
-	if (!strstr(why, says))
-		fail_msg("%s instead of %s", why, says);
-	kube_access_release(&a);
-}
-
-static void reads_a_kubeconfig(void **state)
-{
-	(void)state;
-	struct kube_access a;
-	char why[KUBE_WHY_BYTES] = "";
-	make_directory();
-	write_file("token", "first\n");
-	write_file("config",
-		   "current-context: x\ncontexts:\n- name: x\n  context: {cluster: c, user: u}\n"
-		   "- name: y\n  context: {cluster: c, user: u, namespace: far}\n"
-		   "clusters:\n- name: c\n  cluster:\n    server: https://[fd00::1]:6443/\n"
-		   "    certificate-authority-data: Q0Eh\n"
-		   "users:\n- name: u\n  user: {tokenFile: token}\n");
-	kube_access_init(&a);
-	if (!kube_access_read(&a, in_directory("config"), NULL, why))
-		fail_msg("%s", why);
-	assert_non_null(a.server.at);
-	assert_string_equal(a.server.at, "https://[fd00::1]:6443");
-	assert_non_null(a.name_space.at);
-	assert_string_equal(a.name_space.at, "default");
-	assert_non_null(a.ca.at);
-	assert_string_equal(a.ca.at, "CA!");
-	assert_non_null(a.token.at);
-	assert_string_equal(a.token.at, "first");
-	write_file("token", "second, with a space"); /* stays as it was */
-	kube_access_refresh(&a);
-	assert_non_null(a.token.at);
-	assert_string_equal(a.token.at, "first");
-	write_file("token", "second-one");
-	kube_access_refresh(&a);
-	assert_non_null(a.token.at);
-	assert_string_equal(a.token.at, "second-one");
-	kube_access_release(&a);
-	kube_access_init(&a);
-	assert_true(kube_access_read(&a, in_directory("config"), "y", why));
-	assert_non_null(a.name_space.at);
-	assert_string_equal(a.name_space.at, "far");
-	kube_access_release(&a);
-
-	a_fault_names_the_file("a: [", "not YAML");
-	a_fault_names_the_file("current-context: z", "no such context");
-	a_fault_names_the_file(
-		"current-context: x\ncontexts:\n- name: x\n  context: {cluster: c}\n",
-		"no cluster");
-	a_fault_names_the_file("current-context: x\ncontexts:\n- name: x\n  context: {cluster: c}\n"
-			       "clusters:\n- name: c\n  cluster: {server: ftp://x}\n",
-			       "https://");
-	a_fault_names_the_file(
-		"current-context: x\ncontexts:\n- name: x\n  context: {cluster: c, user: u}\n"
-		"clusters:\n- name: c\n  cluster: {server: 'https://x'}\n"
-		"users:\n- name: u\n  user: {exec: {command: aws}}\n",
-		"exec");
-	a_fault_names_the_file(
-		"current-context: x\ncontexts:\n- name: x\n  context: {cluster: c, user: u}\n"
-		"clusters:\n- name: c\n  cluster: {server: 'https://x'}\n"
-		"users:\n- name: u\n  user: {tokenFile: nowhere}\n",
-		"No such file");
-	unlink(in_directory("config"));
-	unlink(in_directory("token"));
-	rmdir(directory);
-}
-
-static void reads_a_service_account(void **state)
-{
-	(void)state;
-	struct kube_access a;
-	char why[KUBE_WHY_BYTES] = "";
-	make_directory();
-	kube_access_init(&a);
-	unsetenv("KUBERNETES_SERVICE_HOST");
-	assert_false(kube_access_in_cluster(&a, directory, why));
-	assert_non_null(strstr(why, "kubeconfig"));
-	setenv("KUBERNETES_SERVICE_HOST", "fd00::1", 1);
-	setenv("KUBERNETES_SERVICE_PORT", "443", 1);
-	write_file("token", "t");
-	write_file("ca.crt", "pem");
-	write_file("namespace", "here");
-	if (!kube_access_in_cluster(&a, directory, why))
-		fail_msg("%s", why);
-	assert_non_null(a.server.at);
-	assert_string_equal(a.server.at, "https://[fd00::1]:443");
-	assert_non_null(a.name_space.at);
-	assert_string_equal(a.name_space.at, "here");
-	write_file("ca.crt", "another");
-	kube_access_refresh(&a);
-	assert_non_null(a.ca.at);
-	assert_string_equal(a.ca.at, "another");
-	kube_access_release(&a);
-	unlink(in_directory("token"));
-	unlink(in_directory("ca.crt"));
-	unlink(in_directory("namespace"));
-	rmdir(directory);
-	unsetenv("KUBERNETES_SERVICE_HOST");
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
@@ -690,10 +557,8 @@ int main(void)
 		TEST(reads_scales_lists_events_and_faults),
 		TEST(reads_why_pods_are_not_created_from_events),
 		TEST(a_lease_is_over_by_our_own_clock),
+		TEST(a_lease_made_anew_forgets_nobody),
 		TEST(a_gateway_of_our_name_makes_us_take_another),
-		TEST(rewrites_yaml),
-		TEST(reads_a_kubeconfig),
-		TEST(reads_a_service_account),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
