@@ -321,14 +321,14 @@ void connections_drain(struct gateway *gw)
 			drain(c);
 }
 
-int connections_end_idle(struct gateway *gw, int most)
+int connections_end_idle(struct gateway *gw, enum listener_kind kind, int most)
 {
 	int ended = 0;
 	LIST_EACH(c, &gw->connections, struct connection, link) {
 		bool is_open = c->state == CONNECTION_OPEN;
 		if (ended == most)
 			break;
-		if (c->listener->kind != LISTENER_CLIENTS || c->relay)
+		if (c->listener->kind != kind || c->relay)
 			continue;
 		if (is_open ? c->protocol->is_idle(c->speaker) : has_said_nothing(c)) {
 			drain(c);

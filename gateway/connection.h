@@ -66,7 +66,7 @@ struct connection *connection_start(struct gateway *, struct listener *, int fd,
 void connections_drain(struct gateway *);
 
 /* Ends so many of those that wait for a next request, the oldest first; returns how many. */
-int connections_end_idle(struct gateway *, int most);
+int connections_end_idle(struct gateway *, enum listener_kind, int most);
 
 /* Another process serves newcomers: tells those who can be told (HTTP/2), so that they lose
  * nothing; an idle HTTP/1 connection may carry one more request. */

@@ -63,13 +63,21 @@ static bool has_enough(const struct gateway *gw, const struct net_address *peer)
 	return clients_count(&gw->clients, peer) >= most;
 }
 
+/* Whoever keeps connections open must not keep the others out: a liveness check that is turned away
+ * is the end of the process. */
+static bool makes_room(const struct listener *l)
+{
+	return l->connection_count < most_of_kind[l->kind] ||
+	       connections_end_idle(l->gateway, l->kind, 1) > 0;
+}
+
 /* NULL: it may come in. The others must stay reachable when the clients take all there is. */
 static const struct turn_away *objection(const struct listener *l, int fd,
 					 const struct net_address *peer)
 {
 	const struct gateway *gw = l->gateway;
 	if (l->kind != LISTENER_CLIENTS)
-		return l->connection_count >= most_of_kind[l->kind] ? &kind_is_full : NULL;
+		return makes_room(l) ? NULL : &kind_is_full;
 	if (gw->connection_count >= gateway_max_connections(gw))
 		return &gateway_is_full;
 	if (l->max_connections && l->connection_count >= l->max_connections)

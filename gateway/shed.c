@@ -37,7 +37,7 @@ void shed_count(struct gateway *gw, enum shed what)
 
 static void end_idle(struct gateway *gw)
 {
-	int ended = connections_end_idle(gw, IDLE_A_ROUND);
+	int ended = connections_end_idle(gw, LISTENER_CLIENTS, IDLE_A_ROUND);
 	for (int i = 0; i < ended; i++)
 		shed_count(gw, SHED_IDLE);
 	log_warn("limits.memory: clients hold %lld of %lld bytes: new requests are refused, %d "

@@ -205,7 +205,7 @@ bool coldstarts_draw(struct str *out, const struct json *told, struct coldstarts
 {
 	struct frame f;
 	bool found = !choice.service;
-	frame_init(&f, out, look, "\n");
+	frame_init(&f, out, look);
 	JSON_EACH(service, json_get(told, "services")) {
 		if (choice.service && strcmp(choice.service, text_of(service, "name")) != 0)
 			continue;

@@ -7,9 +7,39 @@
 
 enum { CELL = 160 };
 
-void frame_init(struct frame *f, struct str *out, struct frame_look look, const char *line_end)
+/* Stands for what is no character, or would steer the terminal. */
+static const uint32_t UNSHOWN = '?';
+
+struct range {
+	uint32_t from, to;
+};
+
+/* Controls, also those of eight bits, and what turns the direction of text or is not to be seen. */
+static const struct range steering[] = {{0, 0x1f},	  {0x7f, 0x9f},	     {0xad, 0xad},
+					{0x61c, 0x61c},	  {0x200b, 0x200f},  {0x2028, 0x202e},
+					{0x2060, 0x206f}, {0xd800, 0xdfff},  {0xfeff, 0xfeff},
+					{0xfff9, 0xfffb}, {0xe0000, 0xe0fff}};
+static const struct range combining[] = {
+	{0x300, 0x36f}, {0x1ab0, 0x1aff}, {0x20d0, 0x20ff}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}};
+/* Of East Asia, and pictures: two columns. */
+static const struct range wide[] = {{0x1100, 0x115f},	{0x2e80, 0x303e},   {0x3041, 0xa4cf},
+				    {0xac00, 0xd7a3},	{0xf900, 0xfaff},   {0xfe30, 0xfe6f},
+				    {0xff00, 0xff60},	{0xffe0, 0xffe6},   {0x1f300, 0x1f64f},
+				    {0x1f680, 0x1f6ff}, {0x1f900, 0x1faff}, {0x20000, 0x3fffd}};
+
+#define IS_IN(ranges, c) is_in(ranges, sizeof(ranges) / sizeof(*(ranges)), c)
+
+static bool is_in(const struct range *ranges, size_t count, uint32_t c)
 {
-	*f = (struct frame){.out = out, .look = look, .line_end = line_end, .room = look.columns};
+	for (size_t i = 0; i < count; i++)
+		if (ranges[i].from <= c && c <= ranges[i].to)
+			return true;
+	return false;
+}
+
+void frame_init(struct frame *f, struct str *out, struct frame_look look)
+{
+	*f = (struct frame){.out = out, .look = look, .room = look.columns};
 }
 
 /* What does not fit below is left out: a terminal would scroll the first lines away. */
@@ -18,9 +48,25 @@ static bool is_full(const struct frame *f)
 	return f->look.lines && f->lines >= f->look.lines;
 }
 
-static bool is_continuation(char c)
+/* The next character, and how many bytes it is long. */
+static uint32_t take_char(const char *text, size_t *length)
 {
-	return ((unsigned char)c & 0xc0) == 0x80;
+	static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+	unsigned char first = (unsigned char)*text;
+	int more = first < 0x80 ? 0 : first >> 5 == 6 ? 1 : first >> 4 == 14 ? 2 : 3;
+	bool is_first = more < 3 || first >> 3 == 30;
+	uint32_t c = more ? first & (0x3fU >> more) : first;
+	size_t n = 1;
+	for (; is_first && n <= (size_t)more && ((unsigned char)text[n] & 0xc0) == 0x80; n++)
+		c = c << 6 | ((unsigned char)text[n] & 0x3f);
+	*length = n;
+	bool is_whole = n == (size_t)more + 1 && c >= least[more] && c <= 0x10ffff;
+	return is_whole && !IS_IN(steering, c) ? c : UNSHOWN;
+}
+
+static int columns_of(uint32_t c)
+{
+	return c < 0x300 ? 1 : IS_IN(combining, c) ? 0 : IS_IN(wide, c) ? 2 : 1;
 }
 
 void frame_put(struct frame *f, const char *style, const char *text)
@@ -30,14 +76,17 @@ void frame_put(struct frame *f, const char *style, const char *text)
 		return;
 	if (styled)
 		str_printf(f->out, "\033[%sm", style);
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-		if (!is_continuation(*text) && --f->room < 0)
+	for (size_t length; *text; text += length) {
+		uint32_t c = take_char(text, &length);
+		int columns = columns_of(c);
+		if (columns > f->room)
 			break;
-		str_add_char(f->out, c < 0x20 || c == 0x7f ? '?' : *text);
+		f->room -= columns;
+		if (c == UNSHOWN)
+			str_add_char(f->out, '?');
+		else
+			str_add(f->out, text, length);
 	}
-	if (f->room < 0)
-		f->room = 0;
 	if (styled)
 		str_add_text(f->out, "\033[0m");
 }
@@ -68,9 +117,12 @@ void frame_end_line(struct frame *f)
 {
 	if (is_full(f))
 		return;
-	/* In the last line a newline, the end of every line_end, would scroll. */
-	bool is_last = f->lines + 1 == f->look.lines;
-	str_add(f->out, f->line_end, strlen(f->line_end) - is_last);
+	/* Behind a line that is full the cursor still stands on its last column, which would be
+	 * cleared. */
+	if (f->look.is_over && f->room > 0)
+		str_add_text(f->out, "\033[K");
+	if (f->lines + 1 != f->look.lines) /* in the last line it would scroll */
+		str_add_char(f->out, '\n');
 	f->room = f->look.columns;
 	f->lines++;
 }

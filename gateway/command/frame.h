@@ -21,22 +21,21 @@
 struct frame_look {
 	int columns, lines; /* of the terminal; lines 0: as many as there are */
 	bool colour;
+	bool is_over; /* another frame: what is left of its lines is cleared */
 };
 
 /* No line gets longer than the terminal is wide, and no more of them are written than it has. */
 struct frame {
 	struct str *out;
 	struct frame_look look;
-	const char *line_end;
 	int room;  /* columns left in this line */
 	int lines; /* written */
 };
 
-/* `line_end` ends with a newline. */
-void frame_init(struct frame *, struct str *out, struct frame_look, const char *line_end);
+void frame_init(struct frame *, struct str *out, struct frame_look);
 
-/* As much of a text as there is room for; what could steer a terminal is shown as '?'. `style`: one
- * of the above, or NULL. */
+/* As much of a text as there is room for, in whole characters; what could steer a terminal, or is no
+ * UTF-8, is shown as '?'. `style`: one of the above, or NULL. */
 void frame_put(struct frame *, const char *style, const char *text);
 void frame_put_f(struct frame *, const char *style, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -2,22 +2,28 @@
 #include "gateway/command/terminal.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { COLUMNS_ELSEWHERE = 100 };
+
+bool terminal_obeys(void)
+{
+	const char *kind = getenv("TERM");
+	return isatty(STDOUT_FILENO) && kind && *kind && strcmp(kind, "dumb") != 0;
+}
 
 struct frame_look terminal_look(void)
 {
 	const char *plain = getenv("NO_COLOR");
 	struct winsize size = {0};
 	struct frame_look look = {.columns = COLUMNS_ELSEWHERE};
-	bool is_terminal = isatty(STDOUT_FILENO);
-	if (is_terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col) {
+	if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col) {
 		look.columns = size.ws_col;
 		look.lines = size.ws_row;
 	}
-	look.colour = is_terminal && !(plain && *plain);
+	look.colour = terminal_obeys() && !(plain && *plain);
 	return look;
 }
 

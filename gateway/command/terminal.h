@@ -2,9 +2,13 @@
 #ifndef SLOTGATE_GATEWAY_COMMAND_TERMINAL_H
 #define SLOTGATE_GATEWAY_COMMAND_TERMINAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "gateway/command/frame.h"
+
+/* There is one, and it knows more than plain text (TERM). */
+bool terminal_obeys(void);
 
 /* Its size, and whether colours are wanted (NO_COLOR); elsewhere 100 columns, as many
  * lines as there are, and none. */

@@ -68,15 +68,18 @@ static void stop(struct top *t, int status)
 static void draw(struct top *t, const struct json *history)
 {
 	struct str frame;
-	bool on_screen = t->is_terminal && !t->once;
-	str_init(&frame);
-	if (on_screen)
-		str_add_text(&frame, home);
 	struct frame_look look = terminal_look();
-	look.lines = t->once ? 0 : look.lines;
-	top_draw(&frame, t->services, history, look, on_screen ? line_end : "\n");
-	if (on_screen)
-		str_add_text(&frame, clear_rest);
+	look.is_over = t->is_terminal && !t->once;
+	look.lines = look.is_over ? look.lines : 0;
+	str_init(&frame);
+	if (look.is_over)
+		str_add_text(&frame, home);
+	top_draw(&frame, t->services, history, look);
+	bool has_rest = frame.len && frame.at[frame.len - 1] == '\n';
+	if (look.is_over)
+		str_add_text(&frame, has_rest ? clear_rest : "");
+	else if (!t->once)
+		str_add_char(&frame, '\n'); /* the next one follows */
 	if (!frame.failed)
 		terminal_write(frame.at, frame.len);
 	str_release(&frame);
@@ -210,7 +213,7 @@ int top_run(int argc, char **argv)
 	static struct top top;
 	struct top *t = &top;
 	t->keys.fd = -1;
-	t->is_terminal = isatty(STDOUT_FILENO);
+	t->is_terminal = terminal_obeys();
 	admin_client_init(&t->admin, "top");
 	if (read_words(t, argc, argv))
 		return USAGE_STATUS;

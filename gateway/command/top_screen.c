@@ -201,11 +201,11 @@ static void draw_pods(struct frame *f, const struct json *pods)
 }
 
 void top_draw(struct str *out, const struct json *services, const struct json *history,
-	      struct frame_look look, const char *line_end)
+	      struct frame_look look)
 {
 	struct frame f;
 	enum { LINES_AT_LEAST = 9 };
-	frame_init(&f, out, look, line_end);
+	frame_init(&f, out, look);
 	size_t left = json_count(json_get(services, "services"));
 	JSON_EACH(service, json_get(services, "services")) {
 		if (!frame_has_room(&f, LINES_AT_LEAST) && f.lines) {

@@ -8,9 +8,8 @@
 #include "base/str.h"
 #include "gateway/command/frame.h"
 
-/* Appends a frame. `services` is /v1/services, `history` /v1/history or NULL. Lines end with
- * `line_end`, and none is longer than the terminal is wide. */
+/* Appends a frame. `services` is /v1/services, `history` /v1/history or NULL. */
 void top_draw(struct str *, const struct json *services, const struct json *history,
-	      struct frame_look, const char *line_end);
+	      struct frame_look);
 
 #endif

@@ -242,11 +242,26 @@ def test_a_target_that_is_too_long_is_told(gateway, pod):
 def test_admin_connections_end_somewhere(gateway, pod):
     front = gateway(pod)
     crowd = [Client(front.admin_address) for _ in range(256)]
+    for client in crowd:
+        client.send("GET /metrics HTTP/1.1\r\n")
     with Client(front.admin_address) as extra:
         assert is_refused(extra)
     for client in crowd:
         client.leave()
     wait_until(lambda: try_admin(front) == 200, "the admin answers again")
+
+
+def test_who_keeps_admin_connections_keeps_no_liveness_check_out(gateway, pod):
+    """Whether they have asked something or nothing yet: those that wait the longest make room."""
+    front = gateway(pod)
+    crowd = [Client(front.admin_address) for _ in range(300)]
+    for client in crowd[100:200]:
+        assert client.get("/healthz").read_response().status == 200
+    for _ in range(300):
+        with Client(front.admin_address) as check:
+            assert check.get("/healthz").read_response().status == 200
+    assert crowd[-1].get("/healthz").read_response().status == 200, "one of the last is there"
+    assert refusals(front) == 0
 
 
 def try_admin(front):

@@ -29,10 +29,10 @@ def top(*words):
 class Terminal:
     """A terminal with `slotgate top` in it."""
 
-    def __init__(self, *words, columns=100, lines=30):
+    def __init__(self, *words, columns=100, lines=30, kind="xterm"):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.environ["TERM"] = "xterm"
+            os.environ["TERM"] = kind
             os.environ.pop("NO_COLOR", None)
             os.execv(binary("slotgate"), ["slotgate", "top", *words])
         self.seen = b""
@@ -188,6 +188,25 @@ def test_a_small_terminal_shows_the_first_lines_and_does_not_scroll(gateway, pod
     found = wait_until(shown, lambda: screen.seen[-2000:])
     assert len(found) == lines
     assert found[:3] == [line[:columns] for line in first[:lines]]
+
+
+def test_a_full_line_is_whole(gateway, pod, terminal):
+    """What clears the rest of a line would take the last column of one that has no rest."""
+    front = gateway(pod)
+    line = "queue      0 waiting of at most 10000"
+    screen = terminal("--admin", admin(front), columns=len(line), lines=2)
+    wait_until(lambda: f"{line}\x1b[H" in screen.read(), lambda: screen.seen, timeout=10)
+
+
+@pytest.mark.parametrize("kind", ["dumb", ""])
+def test_a_terminal_that_knows_only_text_gets_only_text(gateway, pod, terminal, kind):
+    front = gateway(pod)
+    screen = terminal("--admin", admin(front), kind=kind)
+    wait_until(lambda: screen.read().count("\r\nsd\r\n") >= 1, lambda: screen.seen)
+    assert b"\x1b" not in screen.seen
+    assert "\r\n\r\nsd\r\n" in screen.read(), "frames are apart"
+    os.kill(screen.pid, signal.SIGTERM)
+    assert screen.ends() == 0
 
 
 def test_it_waits_for_a_gateway_that_is_away(gateway, pod, terminal):

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Builds what the Kubernetes tests need, once, into a folder outside of the tree: kube-apiserver and
-# kube-controller-manager from the module in binaries/, helm, prometheus-adapter, and the manifests of
-# the resources of others that deploy/ speaks of.
+# kube-controller-manager from the module in binaries/, helm, prometheus-adapter, Knative's autoscaler,
+# and the manifests of the resources of others that deploy/ speaks of.
 #
 #   build.sh              builds what is missing; SECONDS_AT_MOST=N ends it, the next run goes on
-#   build.sh --where      prints the folder
+#   build.sh --where      prints the folder; with NAME, the path of that program of another project
 #   build.sh --missing    prints in plain words what is missing, nothing if all is there
 #
 # Exit 0: all is there. 3: it cannot be had here and now; a line says why.
@@ -12,7 +12,11 @@ set -u
 cd "$(dirname "$0")/binaries" || exit 1
 
 HELM=v4.3.1
-ADAPTER=v0.12.0
+# Programs of other projects, each with its version in its name: NAME MODULE@VERSION, and the command.
+OTHERS="prometheus-adapter sigs.k8s.io/prometheus-adapter@v0.12.0
+	./cmd/adapter
+knative-autoscaler knative.dev/serving@v0.42.2
+	./cmd/autoscaler"
 # Modules of Go that are read, not built: the schemas of what deploy/ asks of other projects.
 SCHEMAS="prometheus-operator github.com/prometheus-operator/prometheus-operator@v0.85.0
 	example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml
@@ -74,15 +78,21 @@ helm() {
 		"helm.sh/helm/v4/cmd/helm@$HELM" && mv "$where/.bin/helm" "$where/helm"
 }
 
-# As a main module, in a copy: `go install` asks for all its versions, which not every proxy lists.
-adapter() {
-	module=$(go mod download -json "sigs.k8s.io/prometheus-adapter@$ADAPTER" |
-		sed -n 's|^\t"Dir": "\(.*\)",$|\1|p') && [ -n "$module" ] || return 1
-	rm -rf "$where/.adapter-src"
-	cp -r "$module" "$where/.adapter-src" && chmod -R u+w "$where/.adapter-src" &&
-		(cd "$where/.adapter-src" && go build -buildvcs=false -trimpath -ldflags "-s -w" \
-			-o "$where/.prometheus-adapter" ./cmd/adapter) &&
-		mv "$where/.prometheus-adapter" "$where/prometheus-adapter" && rm -rf "$where/.adapter-src"
+# other NAME MODULE@VERSION COMMAND: as a main module, in a copy: `go install` asks for all versions of
+# a module, which not every proxy lists, and a module's own go.mod replaces what only it may.
+other() {
+	module=$(go mod download -json "$2" | sed -n 's|^\t"Dir": "\(.*\)",$|\1|p') &&
+		[ -n "$module" ] || return 1
+	rm -rf "$where/.$1-src"
+	cp -r "$module" "$where/.$1-src" && chmod -R u+w "$where/.$1-src" &&
+		(cd "$where/.$1-src" && go build -mod=mod -buildvcs=false -trimpath -ldflags "-s -w" \
+			-o "$where/.$1" "$3") &&
+		mv "$where/.$1" "$where/$1-${2#*@}" && rm -rf "$where/.$1-src"
+}
+
+# Of OTHERS: each name with its version, or that of the one named.
+others() {
+	echo "$OTHERS" | sed -n "s|^\(${1:-[a-z-]*}\) .*@\(.*\)|\1-\2|p"
 }
 
 # schema NAME MODULE@VERSION PATH
@@ -94,7 +104,7 @@ schema() {
 
 # `timeout` runs programs, not functions: the script calls itself.
 case ${1:-} in
---where) echo "$where"; exit 0 ;;
+--where) echo "$where${2:+/$(others "$2")}"; exit 0 ;;
 --missing) missing; exit 0 ;;
 --make) shift; "$@"; exit ;;
 "") ;;
@@ -102,7 +112,7 @@ case ${1:-} in
 esac
 
 all() {
-	for made in $PROGRAMS helm prometheus-adapter \
+	for made in $PROGRAMS helm $(others) \
 		$(echo "$SCHEMAS" | sed -n 's|^\([a-z]\S*\) .*@.*|schemas/\1.yaml|p'); do
 		[ -e "$where/$made" ] || return 1
 	done
@@ -124,8 +134,10 @@ for program in $PROGRAMS; do
 	step "$program" "$self" --make program "$program" "$stamp" || cannot "$program: see above"
 done
 step helm "$self" --make helm || echo "helm is not built; the chart's tests are skipped" >&2
-step prometheus-adapter "$self" --make adapter ||
-	echo "prometheus-adapter is not built; its test is skipped" >&2
+echo "$OTHERS" | while read -r name module && read -r command; do
+	step "$name-${module#*@}" "$self" --make other "$name" "$module" "$command" ||
+		echo "$name is not built; its test is skipped" >&2
+done
 echo "$SCHEMAS" | while read -r name module && read -r path; do
 	step "schemas/$name.yaml" "$self" --make schema "$name" "$module" "$path" ||
 		echo "the schemas of $name are not there; its tests are skipped" >&2

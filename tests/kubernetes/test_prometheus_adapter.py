@@ -6,7 +6,7 @@ from test_aggregation import EXTERNAL, availability, external, refusal, wait_for
 from test_deploy import DEPLOY, documents
 
 from harness.gateway import service as slotgate_service
-from harness.kubernetes.cluster import START_S, Server, built
+from harness.kubernetes.cluster import Server, other
 from harness.kubernetes.objects import deployment
 from harness.prometheus import Prometheus, needs_prometheus
 from harness.wait import wait_until
@@ -14,13 +14,6 @@ from harness.wait import wait_until
 pytestmark = needs_prometheus
 GROUP = "v1beta1.external.metrics.k8s.io"
 ADDRESS, PORT = "10.244.200.3", 6443
-
-
-def program():
-    path = built() / "prometheus-adapter"
-    if not path.exists():
-        pytest.skip("prometheus-adapter is not built; use make test-kubernetes")
-    return path
 
 
 def rules(directory):
@@ -67,12 +60,14 @@ def prometheus(tmp_path, namespace, two):
 
 @pytest.fixture
 def adapter(cluster, api, namespace, prometheus, tmp_path):
-    command = program()
+    program = other("prometheus-adapter")
+    if not program:
+        pytest.skip("prometheus-adapter is not built; use make test-kubernetes")
     certificate, key = cluster.identities.leaf(
         "adapter", "/CN=adapter", usage="serverAuth", names=f"DNS:adapter.{namespace}.svc")
     config = cluster.kubeconfig("adapter.conf", certificate=cluster.identities.pair("admin"))
     server = Server("prometheus-adapter", [
-        command, f"--prometheus-url=http://{prometheus.address}/", f"--config={rules(tmp_path)}",
+        program, f"--prometheus-url=http://{prometheus.address}/", f"--config={rules(tmp_path)}",
         "--metrics-relist-interval=1s", "--metrics-max-age=1m", f"--lister-kubeconfig={config}",
         f"--authentication-kubeconfig={config}", f"--authorization-kubeconfig={config}",
         f"--bind-address={ADDRESS}", f"--secure-port={PORT}", f"--tls-cert-file={certificate}",

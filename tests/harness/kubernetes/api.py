@@ -41,6 +41,8 @@ KINDS = {
     "NodePool": ("karpenter.sh/v1", "nodepools", False),
     "EC2NodeClass": ("karpenter.k8s.aws/v1", "ec2nodeclasses", False),
     "ScaledObject": ("keda.sh/v1alpha1", "scaledobjects", True),
+    "PodAutoscaler": ("autoscaling.internal.knative.dev/v1alpha1", "podautoscalers", True),
+    "ServerlessService": ("networking.internal.knative.dev/v1alpha1", "serverlessservices", True),
     "KnativeService": ("serving.knative.dev/v1", "services", True),
 }
 

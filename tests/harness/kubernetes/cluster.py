@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.client
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def built():
     """The folder of the programs."""
     done = subprocess.run([BUILD, "--where"], stdout=subprocess.PIPE, text=True, check=True)
     return Path(done.stdout.strip())
+
+
+def other(name):
+    """The program of another project; None if it is not built."""
+    done = subprocess.run([BUILD, "--where", name], stdout=subprocess.PIPE, text=True, check=True)
+    path = Path(done.stdout.strip())
+    return path if path.exists() else None
 
 
 def missing():
@@ -87,8 +95,9 @@ class Identities:
 class Server:
     """A program of the cluster, its log, and its end by pid."""
 
-    def __init__(self, name, command, directory):
+    def __init__(self, name, command, directory, **environment):
         self.name, self.command = name, [str(word) for word in command]
+        self.environment = {**os.environ, **environment}
         self.log_path = Path(directory) / f"{name}.log"
         self.process = None
         self.start()
@@ -96,7 +105,7 @@ class Server:
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=subprocess.STDOUT)
+                                            stderr=subprocess.STDOUT, env=self.environment)
 
     def kill(self):
         self.process.kill()
