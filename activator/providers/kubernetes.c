@@ -75,8 +75,9 @@ static void on_changed(void *owner)
 static void tell_failure(struct kubernetes_provider *s)
 {
 	char why[sizeof(s->failure)];
-	if (s->access_why[0])
-		snprintf(why, sizeof(why), "%s", s->access_why);
+	const char *unseen = s->access_why[0] ? s->access_why : kube_view_refusal(&s->view);
+	if (unseen)
+		snprintf(why, sizeof(why), "%s", unseen);
 	else
 		kube_why_none(&s->view.fleet, &s->scaler, &s->election, config_of(s), s->misnamed,
 			      now_of(s), why);

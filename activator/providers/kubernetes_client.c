@@ -4,6 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+
+/* A server that has just started may not know yet what is whose right. */
+static const int64_t REFUSED_US = 3 * US_PER_S;
+
 enum { ANSWER_BYTES_MAX = 16 << 20, HEADERS_MAX = 4 };
 
 enum {
@@ -123,6 +128,11 @@ void kube_answer_note_refusal(const struct kube_answer *a, int64_t *since_us, in
 		*since_us = 0;
 	else if (!*since_us)
 		*since_us = now_us;
+}
+
+bool kube_is_refused(int64_t since_us, int64_t now_us)
+{
+	return since_us && now_us - since_us >= REFUSED_US;
 }
 
 void kube_add_encoded(struct str *s, const char *value)

@@ -47,6 +47,7 @@ bool kube_answer_is_refusal(const struct kube_answer *);
 
 /* Keeps since when it has been saying so; 0: it does not. */
 void kube_answer_note_refusal(const struct kube_answer *, int64_t *since_us, int64_t now_us);
+bool kube_is_refused(int64_t since_us, int64_t now_us); /* for long enough to be told */
 
 /* Adds a value of a query, percent-encoded. */
 void kube_add_encoded(struct str *, const char *value);

@@ -27,6 +27,7 @@ static void on_list(void *owner, const struct http_client_result *result)
 	f->exchange = NULL;
 	kube_answer_read(f->client, result, &answer);
 	int status = result->error == HTTP_CLIENT_TOO_LONG ? KUBE_TOO_LONG : answer.status;
+	kube_answer_note_refusal(&answer, &f->refused_us, now_of(f));
 	kube_watch_listed(&f->watch, status, answer.document, answer.why, now_of(f));
 	json_free(answer.document);
 	tell(f);

@@ -15,6 +15,7 @@ struct kube_follower {
 	struct timer timer;
 	struct task task;
 	bool is_on;
+	int64_t refused_us; /* the API says no to its lists since; 0: it does not */
 	/* After whatever the sink was told, and when it begins or ceases to fail. */
 	void (*changed)(void *owner);
 	void *owner;

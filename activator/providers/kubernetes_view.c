@@ -221,6 +221,15 @@ const char *kube_view_fault(const struct kube_view *v)
 	return NULL;
 }
 
+const char *kube_view_refusal(const struct kube_view *v)
+{
+	bool may_see_slices =
+		v->slices.watch.is_synced || !kube_is_refused(v->slices.refused_us, now_of(v));
+	bool may_see_pods = v->fleet.pods_are_synced ||
+			    (v->pods.is_on && !kube_is_refused(v->pods.refused_us, now_of(v)));
+	return may_see_slices || may_see_pods || v->fleet.count ? NULL : v->slices.watch.why;
+}
+
 uint64_t kube_view_lists(const struct kube_view *v)
 {
 	return v->services.watch.lists + v->slices.watch.lists + v->pods.watch.lists +

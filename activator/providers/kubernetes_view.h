@@ -48,6 +48,9 @@ bool kube_view_is_whole(const struct kube_view *);
 const char *kube_view_fault(const struct kube_view *);
 extern const char KUBE_NOT_LISTED[];
 
+/* Why nobody will ever hear of a pod: the API says no. NULL: it does not, or pods are known. */
+const char *kube_view_refusal(const struct kube_view *);
+
 uint64_t kube_view_lists(const struct kube_view *); /* that were asked for */
 
 #endif

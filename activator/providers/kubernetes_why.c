@@ -3,11 +3,6 @@
 
 #include <stdio.h>
 
-#include "base/clock.h"
-
-/* A server that has just started may not know yet what is whose right. */
-static const int64_t REFUSED_US = 3 * US_PER_S;
-
 /* --- names ----------------------------------------------------------------------------------- */
 
 /* "api", "metrics" */
@@ -72,11 +67,6 @@ void kube_why_misnamed(const struct kube_fleet *f, const struct kubernetes_pods_
 
 /* --- the whole ------------------------------------------------------------------------------- */
 
-static bool is_refused(int64_t since_us, int64_t now_us)
-{
-	return since_us && now_us - since_us >= REFUSED_US;
-}
-
 static bool may_come(const struct kube_member *m, const struct kubernetes_pods_config *c,
 		     const char *misnamed, int64_t now_us)
 {
@@ -108,9 +98,9 @@ void kube_why_none(const struct kube_fleet *f, const struct kube_scaler *s,
 			 worst->pod.why);
 	else if (s->stuck[0])
 		said = s->stuck;
-	else if (s->is_on && is_refused(s->refused_us, now_us))
+	else if (s->is_on && kube_is_refused(s->refused_us, now_us))
 		said = s->why;
-	else if (e->is_on && is_refused(e->refused_us, now_us))
+	else if (e->is_on && kube_is_refused(e->refused_us, now_us))
 		said = e->why;
 	if (said[0])
 		snprintf(why, KUBE_WHY_BYTES, "%s", said);

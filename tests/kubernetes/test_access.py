@@ -136,9 +136,9 @@ def test_a_pod_without_the_named_port_is_told(api, namespace, kubelet, gateways,
 
 # --- rights ---
 
-def without(verb, resource):
+def without(verb, resource, rules=RULES):
     return [(group, what, [v for v in verbs if not (v == verb and resource in what)])
-            for group, what, verbs in RULES]
+            for group, what, verbs in rules]
 
 
 @pytest.mark.parametrize("verb, resource, word", [
@@ -157,6 +157,17 @@ def test_a_rule_that_is_missing_is_named_and_pods_work(cluster, api, namespace, 
     wait_until(lambda: "403 (its role lacks a rule)" in degraded(gateway) and word in
                degraded(gateway), lambda: degraded(gateway), LONG_S)
     assert [answer.status for answer in paint(gateway, 2)] == [200, 200]
+
+
+def test_who_waits_for_pods_that_nobody_may_see_is_told(cluster, api, namespace, kubelet, gateways):
+    create_sd(api, namespace, 1)
+    rules = without("list", "pods", without("list", "endpointslices"))
+    gateway = start(gateways, Account(cluster, namespace, rules), kubernetes={"scaler": "none"})
+    [answer] = paint(gateway, 1)
+    assert answer.status == 503, answer.body
+    told = json.loads(answer.body)
+    assert told["reason"] == "scaling_failed"
+    assert 'cannot list resource "endpointslices"' in told["detail"], told
 
 
 @pytest.mark.parametrize("verb, resource, line", [
