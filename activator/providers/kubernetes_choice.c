@@ -47,7 +47,7 @@ static bool is_to_be_told(const struct kube_member *m, bool cheap, int64_t now_u
 /* --- fewer ----------------------------------------------------------------------------------- */
 
 /* What those that may have work say; the lowest rank of them. */
-static enum kube_rank look_at_staying(const struct kube_fleet *f, bool by_ordinal, int64_t now_us,
+static enum kube_rank look_at_staying(const struct kube_fleet *f, int64_t now_us,
 				      struct kube_choice *c, bool *is_clean, int64_t *highest)
 {
 	enum kube_rank lowest = KUBE_READY;
@@ -64,7 +64,7 @@ static enum kube_rank look_at_staying(const struct kube_fleet *f, bool by_ordina
 		*is_clean &= is_settled(m, false, now_us);
 		if (!c->to_unmark && is_to_be_told(m, false, now_us))
 			c->to_unmark = m;
-		if (by_ordinal && ordinal(m) > *highest)
+		if (ordinal(m) > *highest)
 			*highest = ordinal(m);
 		if (m->pod.rank >= lowest)
 			continue;
@@ -74,16 +74,18 @@ static enum kube_rank look_at_staying(const struct kube_fleet *f, bool by_ordina
 	return lowest;
 }
 
-void kube_choose(const struct kube_fleet *f, bool by_ordinal, int64_t now_us, struct kube_choice *c)
+void kube_choose(const struct kube_fleet *f, int64_t first_ordinal, int64_t now_us,
+		 struct kube_choice *c)
 {
 	bool is_clean;
 	int64_t highest;
 	*c = (struct kube_choice){0};
-	enum kube_rank lowest = look_at_staying(f, by_ordinal, now_us, c, &is_clean, &highest);
+	enum kube_rank lowest = look_at_staying(f, now_us, c, &is_clean, &highest);
 	if (!c->least)
 		return; /* all may go */
-	if (by_ordinal) {
-		c->least = highest + 1 > c->least ? highest + 1 : c->least;
+	if (first_ordinal != KUBE_BY_MARK) {
+		int64_t reach = highest + 1 - first_ordinal;
+		c->least = reach > c->least ? reach : c->least;
 		c->to_unmark = NULL;
 		c->in_the_way = NULL;
 		return;
@@ -132,7 +134,7 @@ static bool spare(struct kube_fleet *f, int64_t existing, int64_t scale, int64_t
 bool kube_choice_revive(struct kube_fleet *f, int64_t wanted, int64_t scale, int64_t now_us)
 {
 	struct kube_choice c;
-	kube_choose(f, false, now_us, &c);
+	kube_choose(f, KUBE_BY_MARK, now_us, &c);
 	bool any = spare(f, c.existing, scale, now_us);
 	LIST_EACH(m, &f->members, struct kube_member, link) {
 		if (!kube_member_exists(m) || !m->is_removing || m->doomed_us || is_sick(f, m) ||

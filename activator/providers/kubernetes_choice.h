@@ -22,7 +22,10 @@ struct kube_choice {
 	const struct kube_member *in_the_way; /* it is not Ready, and may have work; NULL: none */
 };
 
-void kube_choose(const struct kube_fleet *, bool by_ordinal, int64_t now_us, struct kube_choice *);
+enum { KUBE_BY_MARK = -1 }; /* who goes: in the place of a StatefulSet's first ordinal */
+
+void kube_choose(const struct kube_fleet *, int64_t first_ordinal, int64_t now_us,
+		 struct kube_choice *);
 
 /* The scale is about to be lowered: those that may go are kept from work
  * until it is known who went. */

@@ -338,6 +338,11 @@ bool kube_workload_trouble(const struct json *object, char why[KUBE_TEXT_BYTES])
 	return false;
 }
 
+int64_t kube_workload_first_ordinal(const struct json *object)
+{
+	return kube_whole(json_find(object, "spec.ordinals.start"), 0);
+}
+
 /* When it happened last; "" is before all times. */
 static const char *time_of_event(const struct json *event)
 {

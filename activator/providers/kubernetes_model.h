@@ -143,6 +143,9 @@ bool kube_lease_read(const struct json *object, struct kube_lease *);
 /* Why a Deployment or the like cannot create its pods (a quota, for one). False: it can. */
 bool kube_workload_trouble(const struct json *object, char why[KUBE_TEXT_BYTES]);
 
+/* Of a StatefulSet: the number of its first pod. */
+int64_t kube_workload_first_ordinal(const struct json *object);
+
 /* The last of a list of Events: its message, and its version, which is another one when it has
  * happened again. False: there is none. */
 bool kube_events_last(const struct json *list, char version[KUBE_VERSION_BYTES],

@@ -84,7 +84,7 @@ static bool may_write(const struct kube_scaler *s)
 
 static void choose(const struct kube_scaler *s, struct kube_choice *c)
 {
-	kube_choose(s->fleet, s->by_ordinal, now_of(s), c);
+	kube_choose(s->fleet, s->by_ordinal ? s->first_ordinal : KUBE_BY_MARK, now_of(s), c);
 }
 
 static int64_t goal(const struct kube_scaler *s)
@@ -241,6 +241,8 @@ static void on_looked(void *owner, const struct http_client_result *result)
 	bool is_good = kube_answer_is_good(&a);
 	char why[KUBE_TEXT_BYTES];
 	bool is_told = is_good && kube_workload_trouble(a.document, why);
+	/* Where that is not known: too low a number lets fewer go, too high a one would let all. */
+	s->first_ordinal = is_good ? kube_workload_first_ordinal(a.document) : 0;
 	json_free(a.document);
 	if (is_good && !is_told && !s->may_not_see_events)
 		look_at_events(s);
@@ -386,6 +388,10 @@ static bool lower(struct kube_scaler *s, const struct kube_choice *c)
 		return false;
 	if (now_of(s) < s->lower_at_us) {
 		timer_set(&s->timer, s->lower_at_us);
+		return true;
+	}
+	if (s->by_ordinal && c->least && now_of(s) - s->looked_us >= LOOK_US) {
+		look(s); /* somebody may have given it other ordinals */
 		return true;
 	}
 	if (c->to_mark || c->to_unmark) {

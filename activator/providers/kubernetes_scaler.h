@@ -21,8 +21,9 @@ struct kube_scaler {
 	struct kube_client *client;
 	struct kube_fleet *fleet;
 	struct loop *loop;
-	struct str workload; /* the path of what is scaled */
-	bool by_ordinal;     /* a StatefulSet: the highest goes first, whatever the cost */
+	struct str workload;   /* the path of what is scaled */
+	bool by_ordinal;       /* a StatefulSet: the highest goes first, whatever the cost; */
+	int64_t first_ordinal; /* as it was when it was looked at last */
 	bool is_on;
 	bool scales;		 /* else it only deletes what is sick */
 	int64_t writes_until_us; /* this process is the one that writes replicas, until then */

@@ -69,6 +69,25 @@ def test_a_busy_pod_is_never_taken(api, namespace, kubelet, gateways, account, a
         assert work.statuses == [200]
 
 
+def test_of_a_stateful_set_those_above_the_busy_one_go(api, namespace, kubelet, gateways, account):
+    """Its ordinals begin at five: sd-7 is the third."""
+    create_sd(api, namespace, kind="StatefulSet", grace_s=1, args=["--service-time", "1s"])
+    api.patch("StatefulSet", namespace, "sd", {"spec": {"ordinals": {"start": 5}}})
+    gateway = start(gateways, account, kubernetes={"scale": {"resource": "statefulsets"}},
+                    autoscaling={"maxScaleDownRate": 100})
+    with Painting(gateway, 1, headers={"X-Demo-Time": "10m"}, patience_s=4 * LONG_S) as work:
+        gateway.wait_for(working=1)
+        assert busy_pod(gateway)[0] == "sd-5"
+        with Painting(gateway, 2) as others:
+            wait_for_replicas(api, namespace, 3, "StatefulSet")
+        assert others.statuses == [200, 200]
+        wait_for_replicas(api, namespace, 1, "StatefulSet")
+        wait_until(lambda: [pod["metadata"]["name"] for pod in api.list("Pod", namespace)]
+                   == ["sd-5"], "the others go", LONG_S)
+        assert gateway.post("/sdapi/v1/interrupt").status == 200
+    assert work.statuses == [200]
+
+
 def test_idle_pods_wait_for_a_busy_one_that_is_not_ready(api, namespace, kubelet, gateways,
                                                          account):
     """A ReplicaSet would take that one first, whatever it costs."""

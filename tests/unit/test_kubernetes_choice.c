@@ -28,9 +28,9 @@ static void is(const char *name, const char *address, const char *status, bool c
 	settle();
 }
 
-static void choose(bool by_ordinal)
+static void choose(int64_t first_ordinal)
 {
-	kube_choose(&fleet, by_ordinal, now_us, &choice);
+	kube_choose(&fleet, first_ordinal, now_us, &choice);
 }
 
 /* As the ledger does it with one that was found idle. */
@@ -50,23 +50,23 @@ static void an_idle_one_goes_once_the_api_tells_of_its_mark(void **state)
 	(void)state;
 	is("a", "10.0.0.1", RUNS, false);
 	is("b", "10.0.0.2", RUNS, false);
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_int_equal(choice.existing, 2);
 	assert_int_equal(choice.least, 2);
 	assert_null(choice.to_mark);
 	withdraw("b");
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_ptr_equal(choice.to_mark, the("b"));
 	assert_int_equal(choice.least, 2);
 	tell("b", true);
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_null(choice.to_mark); /* not told twice, */
 	assert_int_equal(choice.least, 2);
 	now_us += 6 * US_PER_S;
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_ptr_equal(choice.to_mark, the("b")); /* but again when nothing is heard of it */
 	is("b", "10.0.0.2", RUNS, true);
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_null(choice.to_mark);
 	assert_int_equal(choice.least, 1);
 	assert_int_equal(choice.staying, 1);
@@ -78,20 +78,20 @@ static void nobody_goes_while_a_mark_is_on_one_that_stays(void **state)
 	is("a", "10.0.0.1", RUNS, true); /* another process left it there */
 	is("b", "10.0.0.2", RUNS, true);
 	withdraw("b");
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_ptr_equal(choice.to_unmark, the("a"));
 	assert_int_equal(choice.least, 2);
 	tell("a", false);
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_null(choice.to_unmark);
 	assert_int_equal(choice.least, 2); /* the controllers may not have heard of it */
 	is("a", "10.0.0.1", RUNS, false);
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_int_equal(choice.least, 1);
 	the("b")->is_removing = false; /* it may stay, and was just told to be marked */
 	is("b", "10.0.0.2", RUNS, false);
 	tell("b", true);
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_ptr_equal(choice.to_unmark, the("b"));
 }
 
@@ -103,11 +103,11 @@ static void a_busy_one_that_is_not_ready_keeps_the_idle_ones(void **state)
 	is("starts", "10.0.0.3", NOT_READY, true);
 	withdraw("idle");
 	withdraw("starts");
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_int_equal(choice.least, 2); /* "starts" would go before it, "idle" would not */
 	assert_ptr_equal(choice.in_the_way, the("busy"));
 	is("busy", "10.0.0.1", RUNS, false);
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_int_equal(choice.least, 1);
 	assert_null(choice.in_the_way);
 }
@@ -118,7 +118,7 @@ static void all_go_without_a_mark(void **state)
 	is("a", "10.0.0.1", RUNS, false);
 	is("b", "", PENDING, false);
 	withdraw("a");
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_int_equal(choice.least, 0);
 	assert_null(choice.to_mark);
 }
@@ -130,7 +130,7 @@ static void without_the_right_to_mark_any_may_go(void **state)
 	is("b", "10.0.0.2", RUNS, false);
 	withdraw("b");
 	the("b")->is_unmarkable = true;
-	choose(false);
+	choose(KUBE_BY_MARK);
 	assert_null(choice.to_mark);
 	assert_int_equal(choice.least, 1);
 }
@@ -143,11 +143,15 @@ static void a_stateful_set_takes_the_highest(void **state)
 	is("sd-2", "10.0.0.3", RUNS, false);
 	withdraw("sd-0");
 	withdraw("sd-2");
-	choose(true);
+	choose(0);
 	assert_int_equal(choice.least, 2);
 	assert_null(choice.to_mark);
+	choose(1);
+	assert_int_equal(choice.least, 1);
+	choose(5); /* it cannot be, and whoever works still stays */
+	assert_int_equal(choice.least, 1);
 	withdraw("sd-1");
-	choose(true);
+	choose(0);
 	assert_int_equal(choice.least, 0);
 }
 
