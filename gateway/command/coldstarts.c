@@ -80,8 +80,8 @@ static void show(struct coldstarts_command *c, const struct json *told)
 	}
 	if (frame.failed)
 		c->status = admin_client_misused(&c->admin, "", "out of memory");
-	else
-		terminal_write(frame.at, frame.len);
+	else if (!terminal_write(frame.at, frame.len))
+		c->status = FAILED;
 	str_release(&frame);
 }
 
@@ -102,10 +102,8 @@ static int show_text(struct coldstarts_command *c, const struct str *text)
 	struct json_error error = {0};
 	if (text->failed)
 		return fault(c, "out of memory", NULL);
-	if (c->as_json) {
-		terminal_write(text->at, text->len);
-		return 0;
-	}
+	if (c->as_json)
+		return terminal_write(text->at, text->len) ? 0 : FAILED;
 	struct json *told = json_parse(text->at, text->len, &error);
 	if (!told)
 		return fault(c, error.message, NULL);
@@ -150,10 +148,10 @@ static void on_answer(void *owner, const struct http_client_result *r)
 	if (!told) {
 		admin_client_tell(&c->admin, page, why);
 		c->status = FAILED;
-	} else if (c->as_json) {
-		terminal_write(r->body.at, r->body.len);
-	} else {
+	} else if (!c->as_json) {
 		show(c, told);
+	} else if (!terminal_write(r->body.at, r->body.len)) {
+		c->status = FAILED;
 	}
 	json_free(told);
 	loop_stop(c->loop);

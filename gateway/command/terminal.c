@@ -1,6 +1,8 @@
 /* The terminal that a command writes to. */
 #include "gateway/command/terminal.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -27,13 +29,18 @@ struct frame_look terminal_look(void)
 	return look;
 }
 
-void terminal_write(const char *bytes, size_t len)
+bool terminal_write(const char *bytes, size_t len)
 {
 	while (len) {
 		ssize_t n = write(STDOUT_FILENO, bytes, len);
-		if (n <= 0)
-			return;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			fprintf(stderr, "slotgate: standard output: %s\n", strerror(errno));
+			return false;
+		}
 		bytes += n;
 		len -= (size_t)n;
 	}
+	return true;
 }

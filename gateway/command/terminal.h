@@ -14,6 +14,7 @@ bool terminal_obeys(void);
  * lines as there are, and none. */
 struct frame_look terminal_look(void);
 
-void terminal_write(const char *bytes, size_t len);
+/* To standard output. False: it takes no more, which has been told. */
+bool terminal_write(const char *bytes, size_t len);
 
 #endif

@@ -80,8 +80,8 @@ static void draw(struct top *t, const struct json *history)
 		str_add_text(&frame, has_rest ? clear_rest : "");
 	else if (!t->once)
 		str_add_char(&frame, '\n'); /* the next one follows */
-	if (!frame.failed)
-		terminal_write(frame.at, frame.len);
+	if (!frame.failed && !terminal_write(frame.at, frame.len))
+		stop(t, 1);
 	str_release(&frame);
 }
 
@@ -119,11 +119,11 @@ static void on_history(void *owner, const struct http_client_result *r)
 	struct json *history = read_answer(t, "/v1/history", r);
 	if (!history)
 		return;
-	draw(t, history);
-	json_free(history);
 	if (t->once)
 		stop(t, 0);
-	else
+	draw(t, history);
+	json_free(history);
+	if (!t->once)
 		timer_set(&t->timer, loop_now_us(t->loop) + US_PER_S);
 }
 

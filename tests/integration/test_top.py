@@ -135,6 +135,16 @@ def test_misuse(words, said):
     assert (status, out) == (2, "") and said in err
 
 
+@pytest.mark.parametrize("words", [["top"], ["top", "--once"], ["coldstarts"],
+                                   ["coldstarts", "--json"]])
+def test_an_output_that_is_full_is_told(gateway, pod, words):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([binary("slotgate"), *words, "--admin", admin(gateway(pod))], timeout=20,
+                              text=True, check=False, stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == \
+        (1, "slotgate: standard output: No space left on device\n")
+
+
 def test_nobody_there():
     status, _, err = top("--once", "--admin", "127.0.0.1:9")
     assert status == 1 and "127.0.0.1:9" in err and "--admin" in err
