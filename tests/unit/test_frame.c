@@ -16,6 +16,7 @@ static void assert_line(const char *text, int columns, bool is_over, const char 
 	frame_init(&f, &out, (struct frame_look){.columns = columns, .is_over = is_over});
 	frame_put(&f, NULL, text);
 	frame_end_line(&f);
+	assert_false(out.failed);
 	assert_string_equal(out.at, shown);
 	str_release(&out);
 }
